@@ -1,0 +1,215 @@
+"""The full description of one network, as data: what every family's architecture has in common."""
+
+import dataclasses
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaler.cost import Block, Cost, Int, Layer, expand, total
+from scaler.errors import InputError, unknown
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """Many networks of one family that differ in depths, widths and resolution alone.
+
+    `depths` is (n, stages), `widths` (n, named widths), `resolution` (n,), all int64.
+    """
+
+    depths: IntArray
+    widths: IntArray
+    resolution: IntArray
+
+    def __len__(self) -> int:
+        return len(self.resolution)
+
+    def __getitem__(self, index: Any) -> "Shapes":
+        return Shapes(self.depths[index], self.widths[index], self.resolution[index])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture(ABC):
+    """One network: a family's fields, the stage depths, the named widths, the resolution and the classes.
+
+    A family subclasses this with its own fields (its knobs) and says how its layers follow from the numbers. Instances
+    are frozen and validated: an impossible network raises `InputError`.
+
+    depths       blocks in each stage
+    widths       channels, one for each of `width_names`
+    resolution   side of the square input image, pixels
+    num_classes  outputs of the classifier
+    in_channels  channels of the input image
+    """
+
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+    resolution: int
+    num_classes: int = 1000
+    in_channels: int = 3
+
+    family: ClassVar[str]
+    resolution_step: ClassVar[int] = 2
+
+    # -- what a family says -------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def stages(self) -> int:
+        """Number of stages, the length of `depths`."""
+
+    @property
+    @abstractmethod
+    def width_names(self) -> tuple[str, ...]:
+        """What each entry of `widths` is."""
+
+    @property
+    @abstractmethod
+    def min_resolution(self) -> int:
+        """The smallest input side, in pixels, that the network takes."""
+
+    @property
+    def fixed_widths(self) -> tuple[int, ...]:
+        """Indices of the widths that scaling leaves alone."""
+        return ()
+
+    @abstractmethod
+    def blocks(self, depths: Sequence[Int], widths: Sequence[Int], resolution: Int) -> Iterator[Block]:
+        """The layers of this network with its depths, widths and resolution replaced: ints, or int64 arrays of one
+        length, one element a network."""
+
+    @classmethod
+    @abstractmethod
+    def round_depths(cls, depths: FloatArray) -> IntArray:
+        """Numbers of blocks for real-valued depths, at least 1."""
+
+    @classmethod
+    @abstractmethod
+    def round_widths(cls, widths: FloatArray) -> IntArray:
+        """Channel counts that hardware likes for real-valued widths."""
+
+    @classmethod
+    @abstractmethod
+    def width_step(cls, widths: IntArray) -> IntArray:
+        """The distance from each width to the next larger one."""
+
+    # -- what follows -------------------------------------------------------------------------------------------------
+
+    def __post_init__(self) -> None:
+        for field, length in (("depths", self.stages), ("widths", len(self.width_names))):
+            values = tuple(getattr(self, field))
+            object.__setattr__(self, field, values)
+            if len(values) != length:
+                raise InputError(f"{field}: {list(values)} has {len(values)} numbers; {self.family} needs {length}")
+            for value in values:
+                _check_int(field, value, minimum=1)
+        _check_int("num_classes", self.num_classes, minimum=1)
+        _check_int("in_channels", self.in_channels, minimum=1)
+        _check_int("resolution", self.resolution, minimum=1)
+        if self.resolution < self.min_resolution:
+            raise InputError(
+                f"resolution: {self.resolution} is too small for this {self.family}; at least {self.min_resolution}"
+            )
+
+    def cost(self) -> Cost:
+        """Exact cost of one forward pass of one image."""
+        return total(self.blocks(self.depths, self.widths, self.resolution))
+
+    def costs(self, shapes: Shapes) -> Cost:
+        """Exact costs of many networks at once, as int64 arrays of shape (n,)."""
+        cost = total(self.blocks(tuple(shapes.depths.T), tuple(shapes.widths.T), shapes.resolution))
+        zeros = np.zeros(len(shapes), np.int64)
+        return Cost(zeros + cost.macs, zeros + cost.params, zeros + cost.activations)
+
+    def layers(self) -> list[Layer]:
+        """Every layer in order; their costs add up to `cost()`."""
+        return list(expand(self.blocks(self.depths, self.widths, self.resolution)))
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed; an unknown field raises `InputError`."""
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in known:
+                raise unknown(f"{self.family} field", name, known)
+        return dataclasses.replace(self, **changes)
+
+    def at(self, shapes: Shapes, index: int) -> Self:
+        """The network with the numbers of `shapes[index]`."""
+        return self.replace(
+            depths=tuple(shapes.depths[index].tolist()),
+            widths=tuple(shapes.widths[index].tolist()),
+            resolution=int(shapes.resolution[index]),
+        )
+
+    def scaled(self, depth: float = 1.0, width: float = 1.0, resolution: float = 1.0) -> Self:
+        """The network with its axes multiplied by three factors, each rounded as the family rounds."""
+        for axis, factor in (("depth", depth), ("width", width), ("resolution", resolution)):
+            if not 0 < factor < 2**20:
+                raise InputError(f"{axis}: {factor} is no scaling factor; give a positive number such as 1.2")
+        return self.at(self.scaled_shapes(np.array([depth]), np.array([width]), np.array([resolution])), 0)
+
+    def scaled_shapes(self, depth: FloatArray, width: FloatArray, resolution: FloatArray) -> Shapes:
+        """Depths, widths and resolution multiplied by factors of shape (n,), rounded as the family rounds.
+
+        Rounding never moves a number against its factor: growing does not shrink, 1 changes nothing, and the result is
+        monotone in each factor.
+        """
+        depths = _scale(np.array(self.depths), depth[:, None], self.round_depths, minimum=1)
+        widths = _scale(np.array(self.widths), width[:, None], self.round_widths, minimum=1)
+        fixed = list(self.fixed_widths)
+        widths[:, fixed] = np.array(self.widths)[fixed]
+        step = self.resolution_step
+        smallest = -(-self.min_resolution // step) * step
+        side = _scale(
+            np.array(self.resolution), resolution, lambda x: np.floor(x / step + 0.5).astype(np.int64) * step, smallest
+        )
+        return Shapes(depths, widths, side)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data (`family` included) that `scaler.families.from_dict` turns back into an equal architecture."""
+        record: dict[str, Any] = {"family": self.family}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            record[field.name] = list(value) if isinstance(value, tuple) else value
+        return record
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """An architecture of this family from the plain data of `to_dict`, `family` left out."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in fields:
+            if name not in known:
+                raise unknown(f"{cls.family} field", name, known)
+        missing = [name for name in ("depths", "widths", "resolution") if name not in fields]
+        if missing:
+            raise InputError(f"{missing[0]}: missing; a {cls.family} architecture needs it")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that identify the network: equal networks have equal digests."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def summary(self) -> str:
+        """One short line for tables and progress: resolution, depths and widths."""
+        depths, widths = ("-".join(map(str, numbers)) for numbers in (self.depths, self.widths))
+        return f"{self.resolution} px, depths {depths}, widths {widths}"
+
+
+def _check_int(field: str, value: object, *, minimum: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        raise InputError(f"{field}: {value!r} is not a whole number of at least {minimum}")
+
+
+def _scale(base: IntArray, factor: FloatArray, rounding: Any, minimum: int) -> IntArray:
+    rounded: IntArray = np.maximum(rounding(base * factor), np.minimum(minimum, base))
+    return np.where(factor > 1, np.maximum(rounded, base), np.where(factor < 1, np.minimum(rounded, base), base))

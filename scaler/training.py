@@ -1,0 +1,169 @@
+"""Training of one architecture on whatever device there is."""
+
+import math
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from timm.data import create_transform
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from torch import nn
+from torch.nn import functional
+
+from scaler.architecture import Architecture
+from scaler.data import INTERPOLATION, Dataset, Split, augment, normalize
+from scaler.evaluation import EvaluationFailed, Report, Result
+from scaler.models import build
+from scaler.recipe import Recipe
+
+_EVAL_BATCH = 256
+
+
+def pick_device() -> torch.device:
+    """The accelerator found on this machine, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def never_stop(epoch: int, accuracy: float) -> bool:
+    """A `Report` that lets every epoch run."""
+    return True
+
+
+def train(
+    architecture: Architecture,
+    data: Dataset,
+    recipe: Recipe,
+    seed: int,
+    report: Report = never_stop,
+    *,
+    device: torch.device | None = None,
+) -> tuple[nn.Module, Result]:
+    """Trains one network from scratch; returns it in eval mode beside the result.
+
+    The same seed on the same machine with the same number of threads gives the same weights. Raises `EvaluationFailed`
+    when the loss is no longer finite.
+    """
+    device = device or pick_device()
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    model = build(architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = data.train.resized(architecture.resolution).to(device)
+    labels = data.train.labels.to(device)
+    steps = max(1, len(labels) // recipe.batch_size)
+    optimizer = create_optimizer_v2(
+        model, opt=recipe.optimizer, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, momentum=0.9
+    )
+    schedule, _ = create_scheduler_v2(
+        optimizer,
+        sched="cosine",
+        num_epochs=recipe.epochs,
+        warmup_epochs=recipe.warmup_epochs,
+        warmup_prefix=True,
+        step_on_epochs=False,
+        updates_per_epoch=steps,
+    )
+    seconds, accuracy, epoch, update = 0.0, 0.0, 0, 0
+    for epoch in range(1, recipe.epochs + 1):
+        started = time.perf_counter()
+        model.train()
+        order = torch.randperm(len(labels), generator=generator).to(device)
+        losses = []
+        for step in range(steps):
+            chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+            batch = augment(images[chosen], shift=recipe.shift, flip=data.flip, generator=generator)
+            loss = functional.cross_entropy(
+                model(normalize(batch, data)), labels[chosen], label_smoothing=recipe.label_smoothing
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            update += 1
+            schedule.step_update(update)
+            losses.append(loss.detach())
+        mean_loss = torch.stack(losses).mean().item()
+        seconds += time.perf_counter() - started
+        if not math.isfinite(mean_loss):
+            raise EvaluationFailed(f"loss not finite in epoch {epoch}")
+        accuracy = evaluate(model, data, data.validation, architecture.resolution)
+        if not report(epoch, accuracy) and epoch < recipe.epochs:
+            break
+    return model.eval(), Result(
+        accuracy=accuracy,
+        epochs=epoch,
+        stopped=epoch < recipe.epochs,
+        train_seconds=seconds,
+        images_per_second=epoch * steps * recipe.batch_size / seconds,
+        device=_device_name(device),
+    )
+
+
+def evaluate(model: nn.Module, data: Dataset, split: Split, side: int) -> float:
+    """Accuracy on a split, images resized in memory to `side` pixels."""
+    device = next(model.parameters()).device
+    return _accuracy(model, normalize(split.resized(side).to(device), data), split.labels)
+
+
+def timm_batch(data: Dataset, split: Split, side: int) -> torch.Tensor:
+    """A split's images as timm's own eval transform makes them from pictures: float32 (n, channels, side, side)."""
+    transform = create_transform(
+        input_size=(data.channels, side, side),
+        interpolation=INTERPOLATION,
+        mean=data.mean,
+        std=data.std,
+        crop_pct=1.0,
+        crop_mode="center",
+    )
+    return torch.stack([transform(image) for image in split.pil_images()])
+
+
+def evaluate_as_timm_user(model: nn.Module, data: Dataset, split: Split, side: int) -> float:
+    """Accuracy on a split as a user of the exported network measures it, through timm's own eval transform."""
+    device = next(model.parameters()).device
+    return _accuracy(model, timm_batch(data, split, side).to(device), split.labels)
+
+
+@torch.inference_mode()
+def _accuracy(model: nn.Module, batch: torch.Tensor, labels: torch.Tensor) -> float:
+    model.eval()
+    predicted = torch.cat([model(part).argmax(dim=1).cpu() for part in batch.split(_EVAL_BATCH)])
+    return (predicted == labels).double().mean().item()
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingEvaluator:
+    """The evaluator that trains: weights land in a temporary file, the test split is measured only if `test` is set."""
+
+    data: Dataset
+    recipe: Recipe
+    test: bool = False
+
+    def __call__(self, architecture: Architecture, seed: int, report: Report) -> Result:
+        model, result = train(architecture, self.data, self.recipe, seed, report)
+        changes: dict[str, object] = {}
+        if not result.stopped:
+            changes["weights"] = save_weights(model)
+        if self.test:
+            changes["test_accuracy"] = evaluate_as_timm_user(
+                model, self.data, self.data.test, architecture.resolution
+            )
+            changes["test_images"] = len(self.data.test)
+        return replace(result, **changes)
+
+
+def save_weights(model: nn.Module) -> Path:
+    """The model's state dict in a new temporary safetensors file."""
+    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with tempfile.NamedTemporaryFile(prefix="scaler-", suffix=".safetensors", delete=False) as file:
+        path = Path(file.name)
+    save_file(state, path, metadata={"format": "pt"})
+    return path
