@@ -1,0 +1,66 @@
+"""scaler finds how to split a compute budget over depth, width and resolution of a convolutional network.
+
+The arithmetic (families, cost, budgets, scaling) is imported at once and needs nothing but NumPy; whatever needs torch,
+timm or Optuna is imported when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from scaler.architecture import Architecture
+from scaler.budget import Budget
+from scaler.cost import Cost
+from scaler.errors import InputError
+from scaler.families import CLASSICS, FAMILIES, classic, from_dict
+from scaler.scaling import RULES, Compound, Shares, fit_to_budget
+from scaler.space import Space, Triangle, load_space
+
+if TYPE_CHECKING:
+    from scaler.board import leaderboard
+    from scaler.exporter import export
+    from scaler.models import build
+    from scaler.study import load_study
+    from scaler.workflow import baselines, confirm, search
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CLASSICS",
+    "FAMILIES",
+    "RULES",
+    "Architecture",
+    "Budget",
+    "Compound",
+    "Cost",
+    "InputError",
+    "Shares",
+    "Space",
+    "Triangle",
+    "baselines",
+    "build",
+    "classic",
+    "confirm",
+    "export",
+    "fit_to_budget",
+    "from_dict",
+    "leaderboard",
+    "load_space",
+    "load_study",
+    "search",
+]
+
+_LAZY = {
+    "baselines": "scaler.workflow",
+    "build": "scaler.models",
+    "confirm": "scaler.workflow",
+    "export": "scaler.exporter",
+    "leaderboard": "scaler.board",
+    "load_study": "scaler.study",
+    "search": "scaler.workflow",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'scaler' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

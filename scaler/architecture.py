@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from scaler.cost import Block, Cost, Int, Layer, expand, total
 from scaler.errors import InputError, unknown
 
+ACTIVATIONS = ("relu", "leaky_relu", "silu", "gelu", "hard_swish", "elu", "tanh")
+"""Nonlinearities without parameters, by timm's names."""
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
@@ -48,6 +51,8 @@ class Architecture(ABC):
     resolution   side of the square input image, pixels
     num_classes  outputs of the classifier
     in_channels  channels of the input image
+    activation   nonlinearity after convolutions, one of `ACTIVATIONS`
+    dropout      probability of dropping a feature before the classifier, in training
     """
 
     depths: tuple[int, ...]
@@ -55,6 +60,8 @@ class Architecture(ABC):
     resolution: int
     num_classes: int = 1000
     in_channels: int = 3
+    activation: str = "relu"
+    dropout: float = 0.0
 
     family: ClassVar[str]
     resolution_step: ClassVar[int] = 2
@@ -114,6 +121,10 @@ class Architecture(ABC):
         _check_int("num_classes", self.num_classes, minimum=1)
         _check_int("in_channels", self.in_channels, minimum=1)
         _check_int("resolution", self.resolution, minimum=1)
+        if self.activation not in ACTIVATIONS:
+            raise unknown("activation", self.activation, ACTIVATIONS)
+        if isinstance(self.dropout, bool) or not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout < 1:
+            raise InputError(f"dropout: {self.dropout!r} is no probability; give a number from 0 up to 1")
         if self.resolution < self.min_resolution:
             raise InputError(
                 f"resolution: {self.resolution} is too small for this {self.family}; at least {self.min_resolution}"

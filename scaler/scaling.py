@@ -24,6 +24,7 @@ BoolArray = NDArray[np.bool_]
 _MAX_DOUBLINGS = 24  # a growth of 16 million: beyond it a budget sets no end to the ray
 _MAX_SHRINKING = 64  # beyond it every number with a share has long reached its minimum
 _BISECTIONS = 40
+_NO_SHARE = 1e-6  # a share below it is a rounding error of 0
 _AXIS_FIRST = 1e12  # weighs the order of the axes above any ratio of growth
 
 
@@ -37,7 +38,7 @@ class Shares:
 
     def __post_init__(self) -> None:
         values = (self.depth, self.width, self.resolution)
-        if not all(0 <= value <= 1 for value in values) or abs(sum(values) - 1) > 1e-6:
+        if not all(0 <= value <= 1 for value in values) or abs(sum(values) - 1) > _NO_SHARE:
             raise InputError(f"shares: {', '.join(f'{v:g}' for v in values)} must be at least 0 and sum to 1")
 
     def factors(self, growth: float) -> tuple[float, float, float]:
@@ -167,7 +168,7 @@ def _spend(base: Architecture, shapes: Shapes, fits: BoolArray, shares: FloatArr
     numbers = np.concatenate([shapes.depths, shapes.widths, shapes.resolution[:, None]], axis=1)
     # The axis with the largest share comes first; equal shares keep the order depth, width, resolution.
     order = np.argsort(np.argsort(-shares, axis=1, kind="stable"), axis=1)[:, axis]
-    allowed = scalable & (shares[:, axis] > 0) & fits[:, None]
+    allowed = scalable & (shares[:, axis] > _NO_SHARE) & fits[:, None]
     open_lanes = np.flatnonzero(allowed.any(axis=1))
     while len(open_lanes):
         lane = numbers[open_lanes]

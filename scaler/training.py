@@ -30,6 +30,23 @@ def pick_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def memory_format(model: nn.Module, device: torch.device) -> torch.memory_format:
+    """Channels-last, which is the faster layout everywhere, unless the CPU's kernels are wrong for this network in it.
+
+    oneDNN's backward pass of a strided 1×1 convolution in channels-last writes past its workspace when there are fewer
+    input channels than its block of 8 (AVX2) or 16 (AVX-512): wrong gradients or an endless loop
+    (github.com/uxlfoundation/oneDNN, issue 6035).
+    """
+    broken = any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and max(module.stride) > 1
+        and module.in_channels // module.groups < 16
+        for module in model.modules()
+    )
+    return torch.contiguous_format if broken and device.type == "cpu" else torch.channels_last
+
+
 def never_stop(epoch: int, accuracy: float) -> bool:
     """A `Report` that lets every epoch run."""
     return True
@@ -52,7 +69,9 @@ def train(
     device = device or pick_device()
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    model = build(architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build(architecture)
+    layout = memory_format(model, device)
+    model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
     images = data.train.resized(architecture.resolution).to(device)
     labels = data.train.labels.to(device)
     steps = max(1, len(labels) // recipe.batch_size)
@@ -78,7 +97,7 @@ def train(
             chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
             batch = augment(images[chosen], shift=recipe.shift, flip=data.flip, generator=generator)
             loss = functional.cross_entropy(
-                model(normalize(batch, data)), labels[chosen], label_smoothing=recipe.label_smoothing
+                model(normalize(batch, data).clone(memory_format=layout)), labels[chosen], label_smoothing=recipe.label_smoothing
             )
             optimizer.zero_grad()
             loss.backward()

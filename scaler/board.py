@@ -1,0 +1,142 @@
+"""The leaderboard: one pandas table over any number of studies, from their trials' records alone."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from scaler.errors import InputError
+from scaler.models import timm_entry
+from scaler.study import Record, StudyConfig, existing_study, has_record, is_finished, load_study
+
+COLUMNS = {
+    "rank": "place by accuracy, 1 is best; equal accuracies share the better place",
+    "model": "short name: study#trial, or what the baseline is",
+    "family": "family of the architecture",
+    "source": "discovered, rule or classic",
+    "rule": "shares of depth, width and resolution",
+    "resolution": "side of the input image, pixels",
+    "depths": "blocks in each stage",
+    "widths": "stem and stage channels",
+    "macs": "multiply-accumulates of one image",
+    "params": "trainable numbers",
+    "activations": "elements in the outputs of convolution, pooling and linear layers",
+    "accuracy": "validation accuracy after the full recipe, from 0 to 1",
+    "n_seeds": "number of confirmed seeds",
+    "test_accuracy": "mean test accuracy over those seeds",
+    "epochs": "epochs run",
+    "train_seconds": "wall-clock time of training",
+    "images_per_second": "training images over that time",
+    "device": "where it was trained",
+    "export_tier": "stock (timm loads it alone) or plugin (after `import scaler.models`)",
+    "study": "study that the row belongs to",
+    "trial": "number of the trial in its Optuna study",
+    "digest": "identity of the network",
+}
+"""The table's columns in order, and what each holds."""
+
+
+def leaderboard(studies: Iterable[str | Path | StudyConfig | optuna.Study]) -> pd.DataFrame:
+    """One row for every network that ran its full recipe, best first; the columns are those of `COLUMNS`.
+
+    Raises `InputError` for a study without results.
+    """
+    rows: list[dict[str, Any]] = []
+    for study in studies:
+        rows.extend(_rows(*_parts(study)))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = table.sort_values(["accuracy", "macs"], ascending=[False, True], kind="stable", ignore_index=True)
+    table["rank"] = table["accuracy"].rank(method="min", ascending=False).astype("int64")
+    for column in ("n_seeds", "epochs"):
+        table[column] = table[column].astype("Int64")
+    table["test_accuracy"] = table["test_accuracy"].astype("float64")
+    return table
+
+
+def unranked(studies: Iterable[str | Path | StudyConfig | optuna.Study]) -> list[str]:
+    """What the leaderboard leaves out, as lines such as `3 stopped early` and `1 failed: loss not finite in epoch 2`."""
+    counts: dict[str, int] = {}
+    for study in studies:
+        searched, baselines, _ = _parts(study)
+        for trial in [*searched.get_trials(deepcopy=False), *(baselines.get_trials() if baselines else [])]:
+            if trial.state == TrialState.PRUNED:
+                reason = "stopped early"
+            elif trial.state == TrialState.FAIL and is_finished(trial):
+                reason = f"failed: {trial.user_attrs.get('failure', 'unknown reason')}"
+            elif not trial.state.is_finished():
+                reason = "unfinished"
+            else:
+                continue
+            counts[reason] = counts.get(reason, 0) + 1
+    return [f"{count} {reason}" for reason, count in sorted(counts.items())]
+
+
+def _parts(
+    study: str | Path | StudyConfig | optuna.Study,
+) -> tuple[optuna.Study, optuna.Study | None, optuna.Study | None]:
+    """A study's search, baselines and confirmations, in the same storage."""
+    if isinstance(study, optuna.Study):
+        storage = study._storage
+        names = optuna.get_all_study_names(storage)
+        name = study.study_name
+        parts = [
+            optuna.load_study(study_name=f"{name}.{part}", storage=storage) if f"{name}.{part}" in names else None
+            for part in ("baselines", "confirm")
+        ]
+        return study, parts[0], parts[1]
+    config = study if isinstance(study, StudyConfig) else load_study(study)
+    searched = existing_study(config)
+    if searched is None:
+        raise InputError(f"study: {config.name} has no results in {config.folder}; run scaler search first")
+    return searched, existing_study(config, "baselines"), existing_study(config, "confirm")
+
+
+def _rows(
+    searched: optuna.Study, baselines: optuna.Study | None, confirmed: optuna.Study | None
+) -> list[dict[str, Any]]:
+    tests: dict[str, list[float]] = {}
+    for trial in _completed(confirmed):
+        tests.setdefault(trial.user_attrs["digest"], []).append(trial.user_attrs["test_accuracy"])
+    return [
+        _row(searched.study_name, trial, tests.get(trial.user_attrs["digest"], []))
+        for part in (searched, baselines)
+        for trial in _completed(part)
+    ]
+
+
+def _completed(study: optuna.Study | None) -> list[FrozenTrial]:
+    if study is None:
+        return []
+    return [trial for trial in study.get_trials(states=(TrialState.COMPLETE,)) if has_record(trial)]
+
+
+def _row(study_name: str, trial: FrozenTrial, tests: list[float]) -> dict[str, Any]:
+    record = Record.from_trial(trial)
+    network = record.architecture
+    cost = network.cost()
+    return {
+        "model": record.model,
+        "family": network.family,
+        "source": record.source,
+        "rule": "/".join(f"{share:.2f}" for share in record.rule) if record.rule else "",
+        "resolution": network.resolution,
+        "depths": "-".join(map(str, network.depths)),
+        "widths": "-".join(map(str, network.widths)),
+        "macs": cost.macs,
+        "params": cost.params,
+        "activations": cost.activations,
+        "accuracy": trial.value,
+        "n_seeds": len(tests),
+        "test_accuracy": sum(tests) / len(tests) if tests else None,
+        "epochs": record.epochs,
+        "train_seconds": record.train_seconds,
+        "images_per_second": record.images_per_second,
+        "device": record.device,
+        "export_tier": timm_entry(network).tier,
+        "study": study_name,
+        "trial": trial.number,
+        "digest": network.digest,
+    }

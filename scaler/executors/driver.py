@@ -1,0 +1,180 @@
+"""What every executor shares: which network comes next, when to stop it, and how its end is recorded."""
+
+import logging
+import math
+from dataclasses import dataclass, replace
+
+import optuna
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.trial import FrozenTrial, TrialState
+
+from scaler.evaluation import Result
+from scaler.samplers import TriangleSampler, distributions, params_to_shares
+from scaler.space import Triangle
+from scaler.study import DUPLICATE, Record, StudyConfig, finished_trials, has_record, interrupt, taken_digests
+
+_LOG = logging.getLogger(__name__)
+
+_MAX_DUPLICATES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A trial that an executor is to evaluate."""
+
+    trial: optuna.Trial
+    record: Record
+
+
+class Observer:
+    """Is told what happens while an executor runs; the methods do nothing unless overridden."""
+
+    def started(self, job: Job) -> None:
+        """A network's evaluation begins."""
+
+    def reported(self, job: Job, epoch: int, accuracy: float) -> None:
+        """An epoch has ended."""
+
+    def finished(self, job: Job, trial: FrozenTrial) -> None:
+        """A network's evaluation has ended, one way or another."""
+
+
+class Driver:
+    """Hands out the networks of a study one by one and records what became of each.
+
+    study     the Optuna study
+    config    its question
+    triangle  where new networks come from; without it only those queued in the study are handed out
+    observer  is told what happens
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        config: StudyConfig,
+        triangle: Triangle | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.study = study
+        self.exhausted = False
+        self._config = config
+        self._triangle = triangle
+        self._observer = observer or Observer()
+        self._artifacts = config.folder / "artifacts"
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        self._store = FileSystemArtifactStore(self._artifacts)
+        if triangle is not None:
+            self._sampler = TriangleSampler(triangle, config.search.sampler, config.search.seed)
+            study.sampler = self._sampler
+
+    def ask(self) -> Job | None:
+        """The next network to evaluate; None when there is no more to do.
+
+        `exhausted` then says whether the space ran out of networks before the study had all its trials.
+        """
+        for _ in range(_MAX_DUPLICATES):
+            queued = bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+            if not queued and not self._wants_new():
+                return None
+            job = self._next()
+            if job is not None:
+                self._observer.started(job)
+                return job
+        self.exhausted = True
+        return None
+
+    def report(self, job: Job, epoch: int, accuracy: float) -> bool:
+        """Records an epoch; False if the study's pruner wants the training stopped."""
+        self._observer.reported(job, epoch, accuracy)
+        if not math.isfinite(accuracy):
+            return False
+        job.trial.report(accuracy, epoch)
+        return not job.trial.should_prune()
+
+    def tell(self, job: Job, result: Result) -> None:
+        """Records the end of an evaluation: COMPLETE, PRUNED if it was stopped early, FAIL if its accuracy is none."""
+        if not math.isfinite(result.accuracy):
+            self.fail(job, f"accuracy is {result.accuracy}")
+            return
+        weights = None
+        if result.weights is not None:
+            weights = upload_artifact(
+                artifact_store=self._store, file_path=str(result.weights), study_or_trial=job.trial
+            )
+            result.weights.unlink()
+        self._write(
+            job,
+            replace(
+                job.record,
+                epochs=result.epochs,
+                train_seconds=round(result.train_seconds, 3),
+                images_per_second=round(result.images_per_second, 1),
+                device=result.device,
+                weights=weights,
+                test_accuracy=result.test_accuracy,
+                test_images=result.test_images or None,
+            ),
+        )
+        if result.stopped:
+            self._finish(job, TrialState.PRUNED)
+        else:
+            self._finish(job, TrialState.COMPLETE, result.accuracy)
+
+    def fail(self, job: Job, reason: str) -> None:
+        """Records that the network could not be evaluated, and why."""
+        self._write(job, replace(job.record, failure=reason))
+        self._finish(job, TrialState.FAIL)
+
+    def interrupt(self, job: Job) -> None:
+        """Records that the process is about to end before the evaluation did; the network is queued again."""
+        interrupt(self.study, job.trial)
+
+    def _wants_new(self) -> bool:
+        if self._triangle is None:
+            return False
+        running = len(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+        if len(finished_trials(self.study)) + running >= self._config.search.trials:
+            return False
+        self.exhausted = self._sampler.unseen(self.study) == 0
+        return not self.exhausted
+
+    def _next(self) -> Job | None:
+        trial = self.study.ask(distributions() if self._triangle is not None else None)
+        frozen = self.study._storage.get_trial(trial._trial_id)
+        if has_record(frozen):
+            return Job(trial, Record.from_trial(frozen))
+        assert self._triangle is not None, "a queued trial of a study's part always has its record"
+        shares = params_to_shares(trial.params)
+        architecture = self._triangle.at(shares)
+        if architecture.digest in taken_digests(self.study):
+            trial.set_user_attr("failure", DUPLICATE)
+            self.study.tell(trial, state=TrialState.FAIL)
+            return None
+        record = Record(
+            architecture=architecture,
+            source="discovered",
+            model=f"{self._config.name}#{trial.number}",
+            seed=self._config.search.seed,
+            rule=[round(share, 4) for share in shares.to_list()],
+        )
+        job = Job(trial, record)
+        self._write(job, record)
+        return job
+
+    def _write(self, job: Job, record: Record) -> None:
+        known = job.trial.user_attrs
+        for name, value in record.to_attributes().items():
+            if name not in known or known[name] != value:
+                job.trial.set_user_attr(name, value)
+
+    def _finish(self, job: Job, state: TrialState, accuracy: float | None = None) -> None:
+        frozen = self.study.tell(job.trial, accuracy, state=state)
+        _LOG.info(
+            "%s trial %d: %s %s, %s",
+            self.study.study_name,
+            frozen.number,
+            state.name,
+            frozen.value if state == TrialState.COMPLETE else frozen.user_attrs.get("failure", ""),
+            job.record.architecture.summary(),
+        )
+        self._observer.finished(job, frozen)

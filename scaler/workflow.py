@@ -1,0 +1,182 @@
+"""What a user does with a study: search it, train its baselines, confirm its winners.
+
+Each function puts a study's config, data, evaluator and executor together; the command line and Python users call them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from scaler.data import Dataset, load_data
+from scaler.errors import InputError
+from scaler.executors import Driver, Observer, run_locally
+from scaler.scaling import RULES
+from scaler.space import Triangle
+from scaler.study import (
+    Record,
+    StudyConfig,
+    best_trial,
+    finished_trials,
+    has_record,
+    is_finished,
+    load_study,
+    open_study,
+    release_interrupted,
+    sole_driver,
+)
+from scaler.training import TrainingEvaluator
+
+BASELINE_RULES = ("depth", "width", "resolution", "compound")
+
+
+def triangle_of(config: StudyConfig, data: Dataset | None = None) -> Triangle:
+    """The triangle that a study searches: its space from the data's shape, within its budget."""
+    data = data or load_data(config.data)
+    root = config.space.root(
+        resolution=data.resolution, num_classes=len(data.classes), in_channels=data.channels
+    )
+    return Triangle(root, config.budget, config.search.growth)
+
+
+def search(
+    study: str | Path | StudyConfig,
+    *,
+    resume: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    observer: Observer | None = None,
+) -> optuna.Study:
+    """Runs a study's search to its number of trials and returns its Optuna study.
+
+    A study that has trials already is continued with `resume=True` and refused (`InputError`) without, unless it is
+    finished; then nothing is run.
+    """
+    config = _config(study, overrides)
+    data = load_data(config.data)
+    triangle = triangle_of(config, data)
+    with sole_driver(config):
+        opened = open_study(config)
+        done = len(finished_trials(opened))
+        if done < config.search.trials and opened.get_trials(deepcopy=False) and not resume:
+            raise InputError(
+                f"study: {config.name} has {done} of {config.search.trials} trials; "
+                "continue it with --resume, or start another with --name"
+            )
+        release_interrupted(opened)
+        run_locally(Driver(opened, config, triangle, observer), TrainingEvaluator(data, config.recipe))
+    return opened
+
+
+def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = None) -> optuna.Study:
+    """Trains what the discovered networks are measured against, under the study's own recipe, budget and seed.
+
+    These are the three single-axis rules, the published compound rule and the classic shape shrunk in width. A network
+    that the search has trained with the same seed is referenced, not trained again. Returns the study NAME.baselines.
+    """
+    config = _config(study)
+    data = load_data(config.data)
+    triangle = triangle_of(config, data)
+    records = [
+        Record(
+            architecture=triangle.at(RULES[name]),
+            source="rule",
+            model=f"{config.space.base} {name}",
+            seed=config.search.seed,
+            rule=[round(share, 4) for share in RULES[name].to_list()],
+        )
+        for name in BASELINE_RULES
+    ]
+    shrunk = triangle.classic_shape()
+    records.append(
+        Record(
+            architecture=shrunk,
+            source="classic",
+            model=f"{config.space.base} ×{shrunk.widths[-1] / triangle.root.widths[-1]:.2f} wide",
+            seed=config.search.seed,
+        )
+    )
+    with sole_driver(config):
+        searched = open_study(config)
+        opened = open_study(config, "baselines")
+        release_interrupted(opened)
+        present = {_key(trial.user_attrs) for trial in opened.get_trials() if has_record(trial) and _is_wanted(trial)}
+        for record in records:
+            attributes = record.to_attributes()
+            if _key(attributes) in present:
+                continue
+            known = _trained(searched, record) or _trained(opened, record)
+            if known is None:
+                opened.enqueue_trial({}, user_attrs=attributes)
+            else:
+                opened.add_trial(_reference(known, attributes))
+        run_locally(Driver(opened, config, observer=observer), TrainingEvaluator(data, config.recipe))
+    return opened
+
+
+def confirm(
+    study: str | Path | StudyConfig, *, top: int = 1, seeds: int = 1, observer: Observer | None = None
+) -> optuna.Study:
+    """Retrains the best `top` networks of the search with `seeds` seeds that the search has not used.
+
+    This alone measures test accuracy, through timm's own eval transform. What has been confirmed already is not run
+    again. Returns the study NAME.confirm.
+    """
+    for name, value in (("top", top), ("seeds", seeds)):
+        if value < 1:
+            raise InputError(f"{name}: {value} is too few; give at least 1")
+    config = _config(study)
+    data = load_data(config.data)
+    with sole_driver(config):
+        searched = open_study(config)
+        best_trial(searched)
+        opened = open_study(config, "confirm")
+        release_interrupted(opened)
+        present = {_key(trial.user_attrs) for trial in opened.get_trials() if has_record(trial) and _is_wanted(trial)}
+        completed = [trial for trial in searched.get_trials() if trial.state == TrialState.COMPLETE]
+        for trial in sorted(completed, key=lambda trial: (-(trial.value or 0), trial.number))[:top]:
+            winner = Record.from_trial(trial)
+            for offset in range(1, seeds + 1):
+                record = Record(
+                    architecture=winner.architecture,
+                    source=winner.source,
+                    model=winner.model,
+                    seed=config.search.seed + offset,
+                    rule=winner.rule,
+                    repeats=trial.number,
+                )
+                if _key(record.to_attributes()) not in present:
+                    opened.enqueue_trial({}, user_attrs=record.to_attributes())
+        run_locally(Driver(opened, config, observer=observer), TrainingEvaluator(data, config.recipe, test=True))
+    return opened
+
+
+def _config(study: str | Path | StudyConfig, overrides: Mapping[str, Any] | None = None) -> StudyConfig:
+    return study if isinstance(study, StudyConfig) else load_study(study, overrides)
+
+
+def _key(attributes: Mapping[str, Any]) -> tuple[str, str, int]:
+    return attributes["model"], attributes["digest"], attributes["seed"]
+
+
+def _is_wanted(trial: optuna.trial.FrozenTrial) -> bool:
+    return is_finished(trial) or not trial.state.is_finished()
+
+
+def _trained(study: optuna.Study, record: Record) -> optuna.trial.FrozenTrial | None:
+    """The completed trial of the same network and seed, if the study has one."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        attributes = trial.user_attrs
+        if attributes["digest"] == record.architecture.digest and attributes["seed"] == record.seed:
+            return trial
+    return None
+
+
+def _reference(known: optuna.trial.FrozenTrial, attributes: dict[str, Any]) -> optuna.trial.FrozenTrial:
+    """A completed trial that repeats a known one under a baseline's name."""
+    return create_trial(
+        value=known.value,
+        user_attrs={**known.user_attrs, **attributes, "repeats": known.number},
+        intermediate_values=known.intermediate_values,
+    )
