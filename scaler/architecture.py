@@ -202,7 +202,10 @@ class Architecture(ABC):
         missing = [name for name in ("depths", "widths", "resolution") if name not in fields]
         if missing:
             raise InputError(f"{missing[0]}: missing; a {cls.family} architecture needs it")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        return cls(**values)
 
     @property
     def digest(self) -> str:

@@ -57,7 +57,7 @@ def leaderboard(studies: Iterable[str | Path | StudyConfig | optuna.Study]) -> p
 
 
 def unranked(studies: Iterable[str | Path | StudyConfig | optuna.Study]) -> list[str]:
-    """What the leaderboard leaves out, as lines such as `3 stopped early` and `1 failed: loss not finite in epoch 2`."""
+    """What the leaderboard leaves out, as lines such as `3 stopped early` and `1 failed: loss not finite`."""
     counts: dict[str, int] = {}
     for study in studies:
         searched, baselines, _ = _parts(study)

@@ -45,8 +45,8 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`layers` built `repeat` times, under the names `name.first`, `name.first + 1`, …; `first` is None for a block that
-    is built once, or not at all, under `name` itself."""
+    """`layers` built `repeat` times, under the names `name.first`, `name.first + 1`, …; `first` is None for a block
+    that is built once, or not at all, under `name` itself."""
 
     name: str
     layers: tuple[Layer, ...]

@@ -56,7 +56,8 @@ class Split:
         """The images as uint8 (n, channels, side, side), resized with antialiasing as PIL does it."""
         if self.images.shape[-1] == side:
             return self.images
-        return torchvision_resize(self.images, [side, side], InterpolationMode.BICUBIC, antialias=True)
+        resized: torch.Tensor = torchvision_resize(self.images, [side, side], InterpolationMode.BICUBIC, antialias=True)
+        return resized
 
     def pil_images(self) -> list[Image.Image]:
         """The images as a user of the exported network has them."""

@@ -18,3 +18,7 @@ def unknown(field: str, name: object, known: Iterable[str]) -> InputError:
     """The error for a name that is none of `known`."""
     names = sorted(known)
     return InputError(f"{field}: {name!r} is unknown{nearest(str(name), names)}; known: {', '.join(names)}")
+
+
+class WorkError(Exception):
+    """The input was right but the work did not succeed; the message is one line. The command line exits with 1."""

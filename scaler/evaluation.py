@@ -38,9 +38,9 @@ class Result:
 
 
 Evaluator: TypeAlias = Callable[[Architecture, int, Report], Result]
-"""`evaluator(architecture, seed, report)`: training, a recorded table, a stub. It raises `EvaluationFailed` when the
+"""`evaluator(architecture, seed, report)`: training, a recorded table, a stub. It raises `EvaluationError` when the
 network itself cannot be evaluated."""
 
 
-class EvaluationFailed(Exception):
+class EvaluationError(Exception):
     """This network cannot be evaluated; the message is the reason that the trial records."""

@@ -22,7 +22,7 @@ from torch import nn
 from scaler import fresh_check
 from scaler.budget import format_quantity
 from scaler.data import INTERPOLATION, Dataset, load_data
-from scaler.errors import InputError
+from scaler.errors import InputError, WorkError
 from scaler.models import build, timm_entry
 from scaler.study import (
     Record,
@@ -37,7 +37,7 @@ from scaler.training import timm_batch
 _BATCH = 64  # as in fresh_check: equal batches give equal bits
 
 
-class ExportFailed(Exception):
+class ExportError(WorkError):
     """The exported folder did not give what the trained network gives; the message says what differs."""
 
 
@@ -70,7 +70,7 @@ def export(
 
     `trial` is "best", a trial's number or a digest of the search. The weights are those of the best confirmation of the
     network, if there is one, else the trial's own. `force` replaces an earlier export. Raises `InputError` for a trial
-    that is not there or a folder in use, and `ExportFailed` if a fresh process does not get bit-equal logits; then no
+    that is not there or a folder in use, and `ExportError` if a fresh process does not get bit-equal logits; then no
     folder is left.
     """
     config, searched = _open(study)
@@ -255,7 +255,7 @@ transform = timm.data.create_transform(**timm.data.resolve_data_config({{}}, mod
 
 
 def _verify(folder: Path, model: nn.Module, record: Record, data: Dataset) -> dict[str, Any]:
-    """What a fresh process with timm alone finds in the folder; raises `ExportFailed` if it is not what was trained."""
+    """What a fresh process with timm alone finds in the folder; raises `ExportError` if it is not what was trained."""
     images = timm_batch(data, data.validation, record.architecture.resolution)
     with torch.inference_mode():
         logits = torch.cat([model(part) for part in images.split(_BATCH)])
@@ -270,13 +270,13 @@ def _verify(folder: Path, model: nn.Module, record: Record, data: Dataset) -> di
             check=False,
         )
     if process.returncode != 0:
-        raise ExportFailed(f"a fresh process cannot load it: {process.stderr.strip().splitlines()[-1]}")
+        raise ExportError(f"a fresh process cannot load it: {process.stderr.strip().splitlines()[-1]}")
     found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     if found["scaler_imported"]:
-        raise ExportFailed("the check imported scaler, which a user of the export does not have")
+        raise ExportError("the check imported scaler, which a user of the export does not have")
     if found["max_difference"] != 0:
-        raise ExportFailed(f"logits differ by up to {found['max_difference']:g} from the trained network's")
+        raise ExportError(f"logits differ by up to {found['max_difference']:g} from the trained network's")
     size = [record.architecture.in_channels, record.architecture.resolution, record.architecture.resolution]
     if found["data_config"]["input_size"] != size:
-        raise ExportFailed(f"timm would feed it {found['data_config']['input_size']} instead of {size}")
+        raise ExportError(f"timm would feed it {found['data_config']['input_size']} instead of {size}")
     return found

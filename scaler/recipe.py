@@ -25,7 +25,7 @@ class Recipe:
     batch_size: int = 64
     optimizer: str = "adamw"
     learning_rate: float = 3e-3
-    warmup_epochs: float = 1.0
+    warmup_epochs: int = 1
     weight_decay: float = 0.05
     label_smoothing: float = 0.0
     shift: float = 0.1

@@ -105,8 +105,8 @@ def fit_to_budget(base: A, rule: Shares | Compound | str, budget: Budget, *, spe
     """The largest network on the rule's ray from `base` whose exact cost is within budget.
 
     What rounding leaves over is spent in single steps (a block, a channel step, a resolution step) on the axes whose
-    share is above 0, largest share first, the least grown number first within an axis; `spend=False` gives the pure ray.
-    Raises `InputError` if nothing on the ray fits, naming its smallest network, and if the budget does not end the ray.
+    share is above 0, largest share first, the least grown number first within an axis; `spend=False` gives the pure
+    ray. Raises `InputError` if nothing on the ray fits, naming its smallest network, and if the budget does not end it.
     """
     shapes, fits = fit_shapes(base, np.array([as_shares(rule).to_list()]), budget, spend=spend)
     found = base.at(shapes, 0)

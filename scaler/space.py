@@ -113,4 +113,3 @@ class Triangle:
             middle = members[distance.argmin()]
             found.append((Shares(*shares[middle].tolist()), self.base.at(shapes, int(middle))))
         return found
-

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -266,7 +267,11 @@ def open_study(config: StudyConfig, part: str = "") -> optuna.Study:
     """
     name = f"{config.name}.{part}" if part else config.name
     study = optuna.create_study(
-        storage=_open_storage(config), study_name=name, direction="maximize", load_if_exists=True, pruner=_pruner(config)
+        storage=_open_storage(config),
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+        pruner=_pruner(config),
     )
     stored = study.user_attrs.get(_ATTRIBUTE)
     if stored is None and study.get_trials(deepcopy=False):
@@ -325,17 +330,25 @@ def best_trial(study: optuna.Study) -> FrozenTrial:
     return max(completed, key=lambda trial: (trial.value, -trial.number))
 
 
+def writable_folder(config: StudyConfig) -> Path:
+    """The folder for the study's results, created if need be; raises `InputError` if it cannot be written."""
+    try:
+        config.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"folder: {config.folder} cannot be created ({error.strerror}); run elsewhere") from None
+    if not os.access(config.folder, os.W_OK):
+        raise InputError(f"folder: {config.folder} cannot be written; run elsewhere")
+    return config.folder
+
+
 @contextmanager
 def sole_driver(config: StudyConfig) -> Iterator[None]:
     """Holds the study against a second driver on this machine; the operating system lets go when the process ends."""
+    lock = FileLock(writable_folder(config) / ".lock")
     try:
-        config.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(config.folder / ".lock")
         lock.acquire(timeout=0)
     except Timeout:
         raise InputError(f"study: {config.name} is being run by another process; wait for it or stop it") from None
-    except OSError as error:
-        raise InputError(f"folder: {config.folder} cannot be written ({error.strerror}); run from another one") from None
     try:
         yield
     finally:

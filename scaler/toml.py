@@ -54,5 +54,6 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             return float(value)
         if isinstance(value, plain) and not (isinstance(value, bool) and plain is not bool):
             return value
-    expected = " or ".join(_WORDS.get(typing.get_origin(kind) or kind, "a table") for kind in accepted if kind is not type(None))
+    kinds = [typing.get_origin(kind) or kind for kind in accepted if kind is not type(None)]
+    expected = " or ".join(_WORDS.get(kind, "a table") for kind in kinds)
     raise InputError(f"{where}: {value!r} is not {expected}; correct it")

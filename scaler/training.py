@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from scaler.architecture import Architecture
 from scaler.data import INTERPOLATION, Dataset, Split, augment, normalize
-from scaler.evaluation import EvaluationFailed, Report, Result
+from scaler.evaluation import EvaluationError, Report, Result
 from scaler.models import build
 from scaler.recipe import Recipe
 
@@ -63,7 +63,7 @@ def train(
 ) -> tuple[nn.Module, Result]:
     """Trains one network from scratch; returns it in eval mode beside the result.
 
-    The same seed on the same machine with the same number of threads gives the same weights. Raises `EvaluationFailed`
+    The same seed on the same machine with the same number of threads gives the same weights. Raises `EvaluationError`
     when the loss is no longer finite.
     """
     device = device or pick_device()
@@ -97,7 +97,9 @@ def train(
             chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
             batch = augment(images[chosen], shift=recipe.shift, flip=data.flip, generator=generator)
             loss = functional.cross_entropy(
-                model(normalize(batch, data).clone(memory_format=layout)), labels[chosen], label_smoothing=recipe.label_smoothing
+                model(normalize(batch, data).clone(memory_format=layout)),
+                labels[chosen],
+                label_smoothing=recipe.label_smoothing,
             )
             optimizer.zero_grad()
             loss.backward()
@@ -108,7 +110,7 @@ def train(
         mean_loss = torch.stack(losses).mean().item()
         seconds += time.perf_counter() - started
         if not math.isfinite(mean_loss):
-            raise EvaluationFailed(f"loss not finite in epoch {epoch}")
+            raise EvaluationError(f"loss not finite in epoch {epoch}")
         accuracy = evaluate(model, data, data.validation, architecture.resolution)
         if not report(epoch, accuracy) and epoch < recipe.epochs:
             break
@@ -168,15 +170,12 @@ class TrainingEvaluator:
 
     def __call__(self, architecture: Architecture, seed: int, report: Report) -> Result:
         model, result = train(architecture, self.data, self.recipe, seed, report)
-        changes: dict[str, object] = {}
         if not result.stopped:
-            changes["weights"] = save_weights(model)
+            result = replace(result, weights=save_weights(model))
         if self.test:
-            changes["test_accuracy"] = evaluate_as_timm_user(
-                model, self.data, self.data.test, architecture.resolution
-            )
-            changes["test_images"] = len(self.data.test)
-        return replace(result, **changes)
+            accuracy = evaluate_as_timm_user(model, self.data, self.data.test, architecture.resolution)
+            result = replace(result, test_accuracy=accuracy, test_images=len(self.data.test))
+        return result
 
 
 def save_weights(model: nn.Module) -> Path:

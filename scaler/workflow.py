@@ -35,9 +35,7 @@ BASELINE_RULES = ("depth", "width", "resolution", "compound")
 def triangle_of(config: StudyConfig, data: Dataset | None = None) -> Triangle:
     """The triangle that a study searches: its space from the data's shape, within its budget."""
     data = data or load_data(config.data)
-    root = config.space.root(
-        resolution=data.resolution, num_classes=len(data.classes), in_channels=data.channels
-    )
+    root = config.space.root(resolution=data.resolution, num_classes=len(data.classes), in_channels=data.channels)
     return Triangle(root, config.budget, config.search.growth)
 
 

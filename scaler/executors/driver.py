@@ -38,6 +38,9 @@ class Observer:
     def finished(self, job: Job, trial: FrozenTrial) -> None:
         """A network's evaluation has ended, one way or another."""
 
+    def exhausted(self, networks: int) -> None:
+        """The space has no network left; `networks` is how many it had."""
+
 
 class Driver:
     """Hands out the networks of a study one by one and records what became of each.
@@ -56,7 +59,6 @@ class Driver:
         observer: Observer | None = None,
     ) -> None:
         self.study = study
-        self.exhausted = False
         self._config = config
         self._triangle = triangle
         self._observer = observer or Observer()
@@ -68,10 +70,7 @@ class Driver:
             study.sampler = self._sampler
 
     def ask(self) -> Job | None:
-        """The next network to evaluate; None when there is no more to do.
-
-        `exhausted` then says whether the space ran out of networks before the study had all its trials.
-        """
+        """The next network to evaluate; None when the study has all its trials or the space no network left."""
         for _ in range(_MAX_DUPLICATES):
             queued = bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
             if not queued and not self._wants_new():
@@ -80,7 +79,7 @@ class Driver:
             if job is not None:
                 self._observer.started(job)
                 return job
-        self.exhausted = True
+        self._end_of_space()
         return None
 
     def report(self, job: Job, epoch: int, accuracy: float) -> bool:
@@ -135,8 +134,13 @@ class Driver:
         running = len(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
         if len(finished_trials(self.study)) + running >= self._config.search.trials:
             return False
-        self.exhausted = self._sampler.unseen(self.study) == 0
-        return not self.exhausted
+        if self._sampler.unseen(self.study) == 0:
+            self._end_of_space()
+            return False
+        return True
+
+    def _end_of_space(self) -> None:
+        self._observer.exhausted(len(taken_digests(self.study)))
 
     def _next(self) -> Job | None:
         trial = self.study.ask(distributions() if self._triangle is not None else None)

@@ -3,7 +3,7 @@
 import logging
 from functools import partial
 
-from scaler.evaluation import EvaluationFailed, Evaluator
+from scaler.evaluation import EvaluationError, Evaluator
 from scaler.executors.driver import Driver
 
 _LOG = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ def run_locally(driver: Driver, evaluator: Evaluator) -> None:
     while (job := driver.ask()) is not None:
         try:
             result = evaluator(job.record.architecture, job.record.seed, partial(driver.report, job))
-        except EvaluationFailed as error:
+        except EvaluationError as error:
             driver.fail(job, str(error))
         except KeyboardInterrupt:
             driver.interrupt(job)

@@ -51,8 +51,8 @@ class ResNet(Architecture):
 
     @property
     def min_resolution(self) -> int:
-        # The last stage's stride needs at least 2 pixels; every stride before it halves, rounding up.
-        return 2 ** self.stages + 1
+        # The last stage's stride needs 2 pixels to work on; the four strides before it halve the side, rounding up.
+        return 17
 
     @property
     def expansion(self) -> int:
@@ -113,7 +113,10 @@ class ResNet(Architecture):
             yield Block(name, layers, first=0)
             yield Block(
                 f"{name}.0.downsample",
-                (cost.conv("0", channels, c_out, side, kernel=1, stride=stride), cost.norm("1", c_out, layers[-1].side)),
+                (
+                    cost.conv("0", channels, c_out, side, kernel=1, stride=stride),
+                    cost.norm("1", c_out, layers[-1].side),
+                ),
                 repeat=1 if stride != 1 else (channels != c_out) * 1,
             )
             channels, side = c_out, layers[-1].side

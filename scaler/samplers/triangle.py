@@ -39,8 +39,8 @@ class TriangleSampler(BaseSampler):
     """Lets one of Optuna's samplers propose rules and moves each proposal to the nearest network not evaluated yet.
 
     inner  "tpe" or "random"
-    seed   with the trial's number it decides every proposal, so that a resumed search proposes what an uninterrupted one
-           would have
+    seed   with the trial's number it decides every proposal, so that a resumed search proposes what one that was never
+           interrupted would have
     """
 
     def __init__(self, triangle: Triangle, inner: str = "tpe", seed: int = 0) -> None:

@@ -1,0 +1,31 @@
+# Everything is installed into .venv; each target does what it needs first.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: setup demo test lint bench
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/scaler search studies/quickstart --resume
+	$(BIN)/scaler baselines studies/quickstart
+	$(BIN)/scaler confirm studies/quickstart --top 1 --seeds 1
+	$(BIN)/scaler leaderboard studies/quickstart
+	$(BIN)/scaler export studies/quickstart --trial best --to exports/quickstart --force
+
+test: setup
+	$(BIN)/pytest --cov --cov-report=term
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy scaler
+
+bench: setup
+	$(BIN)/python -m tests.bench

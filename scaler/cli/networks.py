@@ -1,0 +1,137 @@
+"""Commands about networks as data: families, classics, describe."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scaler.architecture import Architecture
+from scaler.cli.output import print_json, print_table
+from scaler.errors import InputError, unknown
+from scaler.families import CLASSICS, FAMILIES
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def families(as_json: bool) -> None:
+    """List the families of networks that scaler scales.
+
+    \b
+    Example: scaler families
+    """
+    rows = [
+        (name, [classic for classic, network in CLASSICS.items() if network.family == name], _knobs(cls))
+        for name, cls in FAMILIES.items()
+    ]
+    if as_json:
+        print_json([{"family": name, "classics": members, "knobs": knobs} for name, members, knobs in rows])
+    else:
+        print_table(
+            ("family", "knobs", "classics"),
+            [(name, ", ".join(knobs), ", ".join(members)) for name, members, knobs in rows],
+        )
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def classics(as_json: bool) -> None:
+    """List the classic networks with their exact cost.
+
+    \b
+    Example: scaler classics --json
+    """
+    records = [_record(name, network) for name, network in CLASSICS.items()]
+    if as_json:
+        print_json(records)
+    else:
+        print_table(tuple(records[0]), [_with_commas(record) for record in records])
+
+
+@click.command()
+@click.argument("name", metavar="NAME|STUDY")
+@click.option("--depth", type=float, default=1.0, help="Factor on the number of blocks.")
+@click.option("--width", type=float, default=1.0, help="Factor on the channels.")
+@click.option("--resolution", type=int, metavar="PIXELS", help="Side of the input image.")
+@click.option("--layers", is_flag=True, help="Print every layer.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def describe(name: str, depth: float, width: float, resolution: int | None, layers: bool, as_json: bool) -> None:
+    """Show a network's exact cost and stages, or a study's question.
+
+    \b
+    Examples: scaler describe resnet50 --width 0.5 --resolution 160
+              scaler describe studies/quickstart
+    """
+    if name not in CLASSICS:
+        _describe_study(name, as_json)
+        return
+    network = CLASSICS[name].scaled(depth=depth, width=width)
+    if resolution is not None:
+        network = network.replace(resolution=resolution)
+    if as_json:
+        print_json(_record(name, network))
+        return
+    print_table(tuple(_record(name, network)), [_with_commas(_record(name, network))])
+    if layers:
+        rows = [(la.name, la.kind, f"{la.channels}×{la.side}×{la.side}", *_costs(la.cost)) for la in network.layers()]
+        rows.append(("total", "", "", *_costs(network.cost())))
+        print_table(("layer", "kind", "output", "macs", "params", "activations"), rows)
+    else:
+        print_table(("width", "channels"), zip(network.width_names, network.widths, strict=True))
+        print_table(("stage", "blocks"), enumerate(network.depths, start=1))
+
+
+def _describe_study(name: str, as_json: bool) -> None:
+    try:
+        from scaler.study import load_study
+
+        config = load_study(name)
+    except InputError as error:
+        looks_like_study = Path(name).exists() or "/" in name or name.endswith(".toml")
+        raise error if looks_like_study else unknown("network or study", name, CLASSICS) from None
+    from scaler.workflow import triangle_of
+
+    triangle = triangle_of(config)
+    base, networks = triangle.base, len(triangle.enumerate())
+    factor = 1 / float(config.budget.usage(base.cost()))
+    if as_json:
+        print_json(
+            {
+                "name": config.name,
+                "budget": config.budget.limits,
+                "base": {**_record(config.space.base, base), "depths": base.depths, "widths": base.widths},
+                "factor": round(factor, 4),
+                "networks": networks,
+            }
+        )
+        return
+    click.echo(f"Study {config.name}: how to split {config.budget} over depth, width and resolution of {base.family}.")
+    click.echo(f"Data {config.data.name}, {config.recipe.epochs} epochs, {config.search.trials} trials.")
+    click.echo(f"Base: {config.space.base} at {base.summary()}; every rule grows it {factor:.2f} times.")
+    click.echo(f"Distinct networks within budget: {networks}.")
+    record = _record(f"{config.space.base} base", base)
+    print_table(tuple(record), [_with_commas(record)])
+
+
+def _knobs(cls: type[Architecture]) -> list[str]:
+    shared = {"depths", "widths", "resolution", "num_classes", "in_channels"}
+    return [name for name in cls.__dataclass_fields__ if name not in shared]
+
+
+def _record(name: str, network: Architecture) -> dict[str, Any]:
+    cost = network.cost()
+    return {
+        "name": name,
+        "family": network.family,
+        "resolution": network.resolution,
+        "macs": cost.macs,
+        "params": cost.params,
+        "activations": cost.activations,
+    }
+
+
+def _with_commas(record: dict[str, Any]) -> list[str]:
+    return [f"{value:,}" if isinstance(value, int) else value for value in record.values()]
+
+
+def _costs(cost: Any) -> tuple[str, str, str]:
+    return f"{cost.macs:,}", f"{cost.params:,}", f"{cost.activations:,}"

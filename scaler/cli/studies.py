@@ -1,0 +1,133 @@
+"""Commands that run a study: search, baselines, confirm."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scaler.cli.options import storage_option, study_argument
+
+if TYPE_CHECKING:
+    from scaler.study import StudyConfig
+
+
+@click.command()
+@study_argument
+@click.option("--macs", metavar="N", help="Budget, e.g. 3M.")
+@click.option("--trials", type=int, metavar="N", help="Number of networks to evaluate.")
+@click.option("--space", metavar="SPACE", help="Search space: a shipped name or a .toml file.")
+@click.option("--executor", metavar="KIND", help="Where networks are evaluated: local.")
+@click.option("--name", metavar="NAME", help="Name of the study; a new question needs a new one.")
+@click.option("--resume", is_flag=True, help="Continue a search that was stopped.")
+@storage_option
+def search(
+    study: str,
+    macs: str | None,
+    trials: int | None,
+    space: str | None,
+    executor: str | None,
+    name: str | None,
+    resume: bool,
+    storage: str | None,
+) -> None:
+    """Search how to split the budget. STUDY is a folder, a .toml file or a name; flags override the file.
+
+    \b
+    Examples: scaler search studies/quickstart
+              scaler search quickstart --macs 5M --trials 30 --name five --resume
+    """
+    config = _load(
+        study,
+        {
+            "budget.macs": macs,
+            "search.trials": trials,
+            "space": space,
+            "executor.kind": executor,
+            "name": name,
+            "storage.url": storage,
+        },
+    )
+    from scaler import workflow
+    from scaler.cli.progress import Progress
+    from scaler.study import best_trial, finished_trials
+
+    with Progress(config.search.trials) as progress:
+        searched = workflow.search(config, resume=resume, observer=progress)
+    count = len(finished_trials(searched))
+    if progress.exhausted_after is not None:
+        click.echo(f"space exhausted after {progress.exhausted_after} networks")
+    elif not progress.evaluated:
+        click.echo(f"{config.name} is finished: {count} of {config.search.trials} trials")
+    best = best_trial(searched)
+    click.echo(
+        f"best of {count} trials: {best.user_attrs['model']} with accuracy {best.value:.4f}\n"
+        f"next: scaler baselines {study}, scaler confirm {study}, scaler leaderboard {study}"
+    )
+
+
+@click.command()
+@study_argument
+@storage_option
+def baselines(study: str, storage: str | None) -> None:
+    """Train classic and rule-scaled networks under the study's own recipe and budget.
+
+    \b
+    Example: scaler baselines studies/quickstart
+    """
+    config = _load(study, {"storage.url": storage})
+    from scaler import workflow
+    from scaler.cli.progress import Progress
+
+    with Progress(None) as progress:
+        trained = workflow.baselines(config, observer=progress)
+    total = len(trained.get_trials(deepcopy=False))
+    click.echo(f"{total} baselines, {progress.evaluated} trained now; next: scaler leaderboard {study}")
+
+
+@click.command()
+@study_argument
+@click.option("--top", type=int, default=1, show_default=True, metavar="K", help="Best networks to retrain.")
+@click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="Seeds for each.")
+@storage_option
+def confirm(study: str, top: int, seeds: int, storage: str | None) -> None:
+    """Retrain the best networks with fresh seeds and measure their test accuracy.
+
+    \b
+    Example: scaler confirm studies/quickstart --top 3 --seeds 3
+    """
+    config = _load(study, {"storage.url": storage})
+    from scaler import workflow
+    from scaler.cli.progress import Progress
+
+    with Progress(None) as progress:
+        confirmed = workflow.confirm(config, top=top, seeds=seeds, observer=progress)
+    by_model: dict[str, list[dict[str, Any]]] = {}
+    for trial in confirmed.get_trials(deepcopy=False):
+        if "test_accuracy" in trial.user_attrs:
+            by_model.setdefault(trial.user_attrs["model"], []).append(trial.user_attrs)
+    for model, runs in by_model.items():
+        mean = sum(run["test_accuracy"] for run in runs) / len(runs)
+        click.echo(f"{model}: test accuracy {mean:.4f} (n = {len(runs)} seeds, {runs[0]['test_images']} images)")
+
+
+def _load(study: str, overrides: dict[str, Any]) -> "StudyConfig":
+    from scaler.study import load_study
+
+    config = load_study(study, overrides)
+    _log_to_folder(config)
+    return config
+
+
+def _log_to_folder(config: "StudyConfig") -> None:
+    """Optuna's own lines give way to the progress display; scaler's log goes beside the results."""
+    import optuna
+
+    from scaler.study import writable_folder
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    handler = logging.FileHandler(writable_folder(config) / "scaler.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("scaler")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logger.propagate = False
