@@ -1,0 +1,39 @@
+"""What the tests share: how much to run, and a study small enough to be searched in seconds."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+FULL = os.environ.get("CI") == "true"
+"""Whether to run the full counts of examples, kills and repeats."""
+
+hypothesis.settings.register_profile("local", max_examples=60, deadline=None)
+hypothesis.settings.register_profile("ci", max_examples=200, deadline=None)
+hypothesis.settings.load_profile("ci" if FULL else "local")
+
+TINY_STUDY = """
+name = "tiny"
+space = "resnet"
+[budget]
+macs = "400K"
+[data]
+name = "digits"
+[recipe]
+epochs = 2
+batch_size = 128
+learning_rate = 5e-3
+[search]
+trials = 4
+growth = 4
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a tiny study in it, entered: its results land in the folder's runs/."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "study.toml").write_text(TINY_STUDY)
+    return tmp_path
