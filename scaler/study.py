@@ -266,6 +266,7 @@ def open_study(config: StudyConfig, part: str = "") -> optuna.Study:
     Raises `InputError` if the stored study asks another question, is of another schema or cannot be opened.
     """
     name = f"{config.name}.{part}" if part else config.name
+    writable_folder(config)
     study = optuna.create_study(
         storage=_open_storage(config),
         study_name=name,
