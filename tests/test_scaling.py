@@ -73,7 +73,9 @@ def test_an_axis_without_a_share_keeps_the_bases_numbers() -> None:
 
 
 def test_what_does_not_fit_names_the_smallest_network_and_its_cost() -> None:
-    with pytest.raises(InputError, match=r"admits no network .* smallest .*18 px, depths 1-1-1-1, widths 4.* has [\d,]+ MACs"):
+    with pytest.raises(
+        InputError, match=r"admits no network .* smallest .*18 px, depths 1-1-1-1, widths 4.* has [\d,]+ MACs"
+    ):
         fit_to_budget(ROOT, "uniform", Budget(macs=1000))
 
 

@@ -47,9 +47,7 @@ def test_classics_cost_what_torch_counts(name: str) -> None:
 
 
 def test_cost_of_a_tiny_net_by_hand() -> None:
-    net = ResNet(
-        depths=(1, 1, 1, 1), widths=(4, 4, 8, 8, 8), resolution=32, num_classes=3, in_channels=1, stem="deep"
-    )
+    net = ResNet(depths=(1, 1, 1, 1), widths=(4, 4, 8, 8, 8), resolution=32, num_classes=3, in_channels=1, stem="deep")
     stem = 9 * 1 * 2 * 16**2 + 9 * 2 * 2 * 16**2 + 9 * 2 * 4 * 16**2
     layer1 = 2 * 9 * 4 * 4 * 8**2
     layer2 = (9 * 4 * 8 + 9 * 8 * 8 + 4 * 8) * 4**2

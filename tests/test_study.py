@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from scaler import InputError, classic, load_study
+from scaler.study import Record, best_trial, existing_study, open_study, sole_driver, stored_config
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+
+def test_a_study_is_found_by_folder_file_results_and_shipped_name(tiny: Path) -> None:
+    assert load_study("tiny") == load_study("tiny/study.toml") == load_study(tiny / "tiny")
+    assert load_study("quickstart").name == "quickstart"
+    open_study(load_study("tiny", {"name": "renamed"}))
+    assert load_study("renamed").name == "renamed"
+
+
+def test_the_resolved_copy_asks_the_same_question() -> None:
+    config = load_study("tiny")
+    open_study(config)
+    resolved = load_study(config.folder / "study.toml")
+    assert resolved == config
+    assert "momentum" not in (config.folder / "study.toml").read_text()
+    assert 'optimizer = "adamw"' in (config.folder / "study.toml").read_text()
+
+
+def test_overrides_replace_single_settings() -> None:
+    config = load_study("tiny", {"budget.macs": "5M", "search.trials": 7, "name": None})
+    assert config.budget.macs == 5_000_000
+    assert (config.search.trials, config.name) == (7, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('space = "resnet"', 'space = "resnext"', r"space: 'resnext' is unknown \(did you mean 'resnet'\?\)"),
+        ("trials = 4", "trails = 4", r"search: 'trails' is unknown \(did you mean 'trials'\?\)"),
+        ("trials = 4", "trials = 0", r"search\.trials: 0 is no number of trials"),
+        ("growth = 4", "growth = 1", r"search\.growth: 1 is no growth"),
+        ("growth = 4", 'sampler = "tpi"', r"search\.sampler: 'tpi' is unknown"),
+        ("growth = 4", 'pruner = "asha"', r"search\.pruner: 'asha' is unknown"),
+        ("growth = 4", "seed = -1", r"search\.seed: -1 is out of range"),
+        ('macs = "400K"', 'macs = "400Q"', r"budget\.macs: '400Q' is no amount"),
+        ('macs = "400K"', "", "budget: no limit given"),
+        ('name = "tiny"', 'name = "a/b"', "name: 'a/b' cannot name a folder"),
+        ('name = "tiny"', 'name = "a.b"', "name: 'a.b' has a dot"),
+        ('name = "tiny"', 'objective = "acc"', "objective: 'acc' is unknown"),
+        ("[recipe]", '[executor]\nkind = "slurm"\n[recipe]', r"executor\.kind: 'slurm' is unknown"),
+        ("[recipe]", "[recipes]", r"study: 'recipes' is unknown \(did you mean 'recipe'\?\)"),
+        ('[data]\nname = "digits"', "", r"study\.data: missing"),
+    ],
+)
+def test_what_is_wrong_in_a_study_file_is_named(tiny: Path, old: str, new: str, message: str) -> None:
+    file = tiny / "tiny" / "study.toml"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(InputError, match=f"^{message}"):
+        load_study("tiny")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"budget.macs": "500K"}, {"recipe.epochs": 3}, {"data.seed": 1}, {"search.growth": 8.0}, {"recipe.shift": 0.2}],
+)
+def test_another_question_needs_another_name(change: dict) -> None:
+    open_study(load_study("tiny"))
+    name = next(iter(change))
+    with pytest.raises(InputError, match=rf"^{name}: .*--name"):
+        open_study(load_study("tiny", change))
+    open_study(load_study("tiny", {**change, "name": "other"}))
+    open_study(load_study("tiny", {"search.trials": 99}))
+
+
+def test_a_study_of_an_older_schema_is_refused() -> None:
+    config = load_study("tiny")
+    study = open_study(config)
+    study.set_user_attr("scaler", {**study.user_attrs["scaler"], "schema": 0})
+    for read in (open_study, existing_study):
+        with pytest.raises(InputError, match="tiny has schema 0, this scaler reads 1"):
+            read(config)
+
+
+def test_an_optuna_study_of_somebody_else_is_refused() -> None:
+    config = load_study("tiny")
+    config.folder.mkdir(parents=True)
+    foreign = optuna.create_study(storage=config.storage_url, study_name="tiny")
+    foreign.enqueue_trial({"x": 1})
+    with pytest.raises(InputError, match="was not made by scaler"):
+        open_study(config)
+    with pytest.raises(InputError, match="was not made by scaler"):
+        stored_config(foreign)
+
+
+def test_readers_create_nothing() -> None:
+    config = load_study("tiny")
+    assert existing_study(config) is None
+    assert not config.folder.exists()
+    open_study(config)
+    assert existing_study(config) is not None
+    assert existing_study(config, "confirm") is None
+
+
+def test_a_storage_url_is_not_written_down() -> None:
+    config = load_study("tiny", {"storage.url": "sqlite:///elsewhere.db?password=hunter2"})
+    study = open_study(config)
+    assert "hunter2" not in json.dumps(study.user_attrs) + (config.folder / "study.toml").read_text()
+
+
+def test_a_storage_that_cannot_be_opened_is_named() -> None:
+    with pytest.raises(InputError, match=r"^storage\.url: the storage cannot be opened"):
+        open_study(load_study("tiny", {"storage.url": "nosuchdb://x"}))
+
+
+def test_two_drivers_cannot_run_one_study() -> None:
+    config = load_study("tiny")
+    with (
+        sole_driver(config),
+        pytest.raises(InputError, match="tiny is being run by another process"),
+        sole_driver(config),
+    ):
+        pass
+    with sole_driver(config):
+        pass
+
+
+def test_a_record_survives_its_trial() -> None:
+    study = open_study(load_study("tiny"))
+    record = Record(
+        architecture=classic("resnet18"), source="rule", model="m", seed=3, rule=[1.0, 0.0, 0.0], epochs=2, repeats=0
+    )
+    study.enqueue_trial({}, user_attrs=record.to_attributes())
+    assert Record.from_trial(study.trials[0]) == record
+    assert study.trials[0].user_attrs["macs"] == 1814073344
+    assert study.trials[0].user_attrs["digest"] == record.architecture.digest
+
+
+def test_the_best_trial_is_the_first_of_equals() -> None:
+    study = open_study(load_study("tiny"))
+    with pytest.raises(InputError, match="no completed trial yet"):
+        best_trial(study)
+    for value in (0.5, 0.7, 0.7):
+        study.tell(study.ask(), value)
+    study.tell(study.ask(), state=TrialState.FAIL)
+    assert best_trial(study).number == 1

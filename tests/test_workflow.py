@@ -1,0 +1,250 @@
+"""The main job on real images: search, baselines, confirmation, leaderboard, export, and a search that is killed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import timm
+import torch
+from optuna.trial import TrialState
+from safetensors.torch import load_file
+from tests.conftest import FULL, TINY_STUDY
+
+import scaler
+from scaler import InputError
+from scaler.board import COLUMNS, unranked
+from scaler.data import load_data
+from scaler.samplers import shares_to_params
+from scaler.study import existing_study, finished_trials, open_study
+from scaler.training import train
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the tiny study has been searched, measured against its baselines and confirmed."""
+    folder = tmp_path_factory.mktemp("searched")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        (folder / "tiny.toml").write_text(TINY_STUDY)
+        scaler.search("tiny.toml")
+        scaler.baselines("tiny.toml")
+        scaler.confirm("tiny.toml", top=1, seeds=2)
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def inside(searched: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(searched)
+    return searched
+
+
+def trials(part: str = "") -> list:
+    study = existing_study(scaler.load_study("tiny.toml"), part)
+    assert study is not None
+    return study.trials
+
+
+@pytest.mark.usefixtures("inside")
+def test_every_trial_is_on_budget_and_none_repeats_another() -> None:
+    found = trials()
+    assert [trial.state for trial in found] == [TrialState.COMPLETE] * 4
+    assert all(0.8 * 400_000 < trial.user_attrs["macs"] <= 400_000 for trial in found)
+    assert len({(trial.user_attrs["digest"], trial.user_attrs["seed"]) for trial in found}) == 4
+
+
+@pytest.mark.usefixtures("inside")
+def test_baselines_are_the_corners_the_published_point_and_the_classic_shape() -> None:
+    found = trials("baselines")
+    assert [trial.user_attrs["source"] for trial in found].count("rule") == 4
+    assert [trial.user_attrs["source"] for trial in found].count("classic") == 1
+    rules = {tuple(trial.user_attrs["rule"]) for trial in found if trial.user_attrs["source"] == "rule"}
+    assert {(1, 0, 0), (0, 1, 0), (0, 0, 1)} < rules
+    assert all(trial.user_attrs["macs"] <= 400_000 for trial in found)
+
+
+@pytest.mark.usefixtures("inside")
+def test_a_second_run_of_anything_trains_nothing() -> None:
+    before = [
+        (trial.number, trial.datetime_complete) for part in ("", "baselines", "confirm") for trial in trials(part)
+    ]
+    scaler.search("tiny.toml")
+    scaler.baselines("tiny.toml")
+    scaler.confirm("tiny.toml", top=1, seeds=2)
+    after = [(trial.number, trial.datetime_complete) for part in ("", "baselines", "confirm") for trial in trials(part)]
+    assert before == after
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_baseline_that_the_search_has_trained_is_referenced() -> None:
+    config = scaler.load_study("tiny", {"search.trials": 1, "recipe.epochs": 1})
+    study = open_study(config)
+    study.enqueue_trial(shares_to_params(scaler.RULES["width"]))
+    scaler.search(config, resume=True)
+    assert study.trials[0].user_attrs["rule"] == [0, 1, 0]
+    trained = {trial.user_attrs["model"]: trial for trial in scaler.baselines(config).trials}
+    width, depth = trained["resnet18 width"], trained["resnet18 depth"]
+    assert (width.user_attrs["repeats"], width.value) == (0, study.trials[0].value)
+    assert width.user_attrs["weights"] == study.trials[0].user_attrs["weights"]
+    assert width.user_attrs["source"] == "rule"
+    assert "repeats" not in depth.user_attrs
+
+
+@pytest.mark.usefixtures("inside")
+def test_confirmation_uses_fresh_seeds_and_measures_the_test_split() -> None:
+    found = trials("confirm")
+    best = max(trials(), key=lambda trial: trial.value)
+    assert [trial.user_attrs["seed"] for trial in found] == [1, 2]
+    assert {trial.user_attrs["digest"] for trial in found} == {best.user_attrs["digest"]}
+    assert all(trial.user_attrs["test_images"] == 360 for trial in found)
+    assert all(trial.user_attrs["repeats"] == best.number for trial in found)
+    assert not any("test_accuracy" in trial.user_attrs for trial in [*trials(), *trials("baselines")])
+
+
+@pytest.mark.usefixtures("inside")
+def test_the_leaderboard_holds_everything_best_first() -> None:
+    table = scaler.leaderboard(["tiny.toml"])
+    assert list(table.columns) == list(COLUMNS)
+    assert len(table) == 9
+    assert table["accuracy"].is_monotonic_decreasing
+    assert table["rank"].tolist() == [1 + sum(table["accuracy"] > value) for value in table["accuracy"]]
+    assert set(table["source"]) == {"discovered", "rule", "classic"}
+    confirmed = table[table["n_seeds"] > 0]
+    tests = [trial.user_attrs["test_accuracy"] for trial in trials("confirm")]
+    assert confirmed["test_accuracy"].iloc[0] == pytest.approx(sum(tests) / 2)
+    assert unranked(["tiny.toml"]) == []
+    study = existing_study(scaler.load_study("tiny.toml"))
+    pd.testing.assert_frame_equal(table, scaler.leaderboard([study]))
+
+
+@pytest.mark.usefixtures("inside")
+def test_the_leaderboard_counts_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(TINY_STUDY)
+    study = open_study(scaler.load_study("tiny.toml"))
+    study.tell(study.ask(), state=TrialState.FAIL)
+    study.ask()
+    assert unranked(["tiny.toml"]) == ["1 failed: unknown reason", "1 unfinished"]
+    assert len(scaler.leaderboard(["tiny.toml"])) == 0
+
+
+def test_an_export_gives_the_trained_networks_logits_bit_by_bit(inside: Path, tmp_path: Path) -> None:
+    found = scaler.export("tiny.toml", "best", tmp_path / "out")
+    assert found.max_difference == 0.0
+    assert (found.tier, found.weights, found.images) == ("stock", "confirm", 360)
+    assert sorted(file.name for file in found.folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    content = json.loads((found.folder / "config.json").read_text())
+    network = scaler.from_dict(content["scaler"]["architecture"])
+    config = scaler.load_study("tiny.toml")
+    data = load_data(config.data)
+    trained, _ = train(network, data, config.recipe, content["scaler"]["seed"])
+    loaded = timm.create_model(f"local-dir:{found.folder}", pretrained=True).eval()
+    images = torch.randn(16, 1, network.resolution, network.resolution)
+    with torch.inference_mode():
+        assert torch.equal(trained.to(memory_format=torch.contiguous_format)(images), loaded(images))
+    assert content["label_names"] == [str(digit) for digit in range(10)]
+    assert content["pretrained_cfg"]["tag"] == "scaler_tiny"
+    assert "arxiv" not in json.dumps(content).lower()
+    card = (found.folder / "README.md").read_text()
+    assert f"{network.cost().macs:,}" in card
+    assert "n = 1 seed" in card
+
+
+def test_an_export_of_a_trial_takes_its_own_weights(inside: Path, tmp_path: Path) -> None:
+    best = max(trials(), key=lambda trial: trial.value)
+    other = next(trial for trial in trials() if trial.number != best.number)
+    for name, which in (("number", other.number), ("digest", other.user_attrs["digest"])):
+        found = scaler.export("tiny.toml", which, tmp_path / name)
+        assert found.weights == "search"
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("number", "digest")]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_an_export_that_fails_its_check_leaves_no_folder(
+    inside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scaler import exporter
+    from scaler.exporter import ExportError
+
+    def damaged(state: dict, file: Path, metadata: dict | None = None) -> None:
+        save({key: tensor + 1 if key == "fc.bias" else tensor for key, tensor in state.items()}, file, metadata)
+
+    save = exporter.save_file
+    monkeypatch.setattr(exporter, "save_file", damaged)
+    with pytest.raises(ExportError, match="logits differ by up to 1"):
+        scaler.export("tiny.toml", "best", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_overwrites_only_an_export_and_only_when_told(inside: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    scaler.export("tiny.toml", 0, out)
+    before = (out / "model.safetensors").read_bytes()
+    with pytest.raises(InputError, match="is not empty; choose another folder, or replace it with --force"):
+        scaler.export("tiny.toml", 1, out)
+    assert (out / "model.safetensors").read_bytes() == before
+    scaler.export("tiny.toml", 1, out, force=True)
+    assert (out / "model.safetensors").read_bytes() != before
+    diary = tmp_path / "diary"
+    diary.mkdir()
+    (diary / "monday.txt").write_text("dear diary")
+    with pytest.raises(InputError, match="holds something other than an export"):
+        scaler.export("tiny.toml", 1, diary, force=True)
+    with pytest.raises(InputError, match="is a file; name a folder"):
+        scaler.export("tiny.toml", 1, diary / "monday.txt")
+    with pytest.raises(InputError, match=r"trial: '99' is no completed trial of tiny; 'best' or one of \[0, 1, 2, 3\]"):
+        scaler.export("tiny.toml", "99", tmp_path / "new")
+
+
+@pytest.mark.parametrize("repeat", range(4 if FULL else 1))
+def test_a_killed_search_is_resumed_without_loss(tiny: Path, repeat: int) -> None:
+    command = [sys.executable, "-m", "scaler", "search", "tiny", "--trials", "5"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    config = scaler.load_study("tiny", {"search.trials": 5})
+    wanted = random.Random(repeat).randint(1, 3)
+    completed: dict[int, float] = {}
+    while len(completed) < wanted:
+        assert process.poll() is None, "the search ended before it was killed"
+        time.sleep(0.1)
+        study = existing_study(config)
+        completed = {t.number: t.value for t in study.trials if t.value is not None} if study else {}
+    time.sleep(random.Random(repeat).random())
+    process.kill()
+    process.wait()
+    subprocess.run([*command, "--resume"], check=True, stdout=subprocess.DEVNULL)
+    study = existing_study(config)
+    assert study is not None
+    finished = finished_trials(study)
+    assert len(finished) == 5
+    assert {trial.state for trial in finished} == {TrialState.COMPLETE}
+    assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
+    assert completed.items() <= {trial.number: trial.value for trial in finished}.items()
+    assert len({trial.user_attrs["digest"] for trial in finished}) == 5
+
+
+def test_ctrl_c_says_how_to_resume_and_a_plain_search_does_not_go_on(tiny: Path) -> None:
+    command = [sys.executable, "-m", "scaler", "search", "tiny"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert "accuracy" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 2
+    assert "of 4 trials; continue it with --resume" in again.stderr
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=True)
+    assert "best of 4 trials" in done.stdout
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "tiny is finished: 4 of 4 trials" in finished.stdout
