@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.families.test_resnet import resnets
 
 from scaler import InputError, classic, from_dict
 from scaler.families.resnet import ResNet
 from scaler.rounding import round_channels
+from tests.families.test_resnet import resnets
 
 
 @given(resnets())

@@ -15,7 +15,6 @@ import timm
 import torch
 from optuna.trial import TrialState
 from safetensors.torch import load_file
-from tests.conftest import FULL, TINY_STUDY
 
 import scaler
 from scaler import InputError
@@ -24,6 +23,7 @@ from scaler.data import load_data
 from scaler.samplers import shares_to_params
 from scaler.study import existing_study, finished_trials, open_study
 from scaler.training import train
+from tests.conftest import FULL, TINY_STUDY
 
 
 @pytest.fixture(scope="module")

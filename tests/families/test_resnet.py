@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.counters import hooked_activations, torch_macs_and_params
 
 from scaler import InputError, classic
 from scaler.architecture import Shapes
 from scaler.families.resnet import ResNet
+from tests.counters import hooked_activations, torch_macs_and_params
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "classics.json").read_text())["classics"]
 RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]

@@ -4,11 +4,11 @@ import pytest
 import timm
 import torch
 from hypothesis import given, settings
-from tests.families.test_resnet import resnets
 
 from scaler import build, classic
 from scaler.families.resnet import ResNet
 from scaler.models import timm_entry
+from tests.families.test_resnet import resnets
 
 
 @given(resnets())
