@@ -5,12 +5,13 @@ from typing import Any
 
 from scaler.architecture import Architecture
 from scaler.errors import InputError, unknown
-from scaler.families import resnet
+from scaler.families import efficientnet, resnet
+from scaler.families.efficientnet import EfficientNet
 from scaler.families.resnet import ResNet
 
-FAMILIES: dict[str, type[Architecture]] = {"resnet": ResNet}
+FAMILIES: dict[str, type[Architecture]] = {"efficientnet": EfficientNet, "resnet": ResNet}
 
-CLASSICS: dict[str, Architecture] = {**resnet.CLASSICS}
+CLASSICS: dict[str, Architecture] = {**efficientnet.CLASSICS, **resnet.CLASSICS}
 
 
 def family(name: str) -> type[Architecture]:
@@ -21,7 +22,7 @@ def family(name: str) -> type[Architecture]:
 
 
 def classic(name: str) -> Architecture:
-    """A published architecture at its published resolution with 1000 classes; an unknown name raises `InputError`."""
+    """A published architecture at its published resolution and classes; an unknown name raises `InputError`."""
     if name not in CLASSICS:
         raise unknown("classic", name, CLASSICS)
     return CLASSICS[name]

@@ -6,8 +6,9 @@ import timm
 from torch import nn
 
 from scaler.architecture import Architecture
+from scaler.families.efficientnet import EfficientNet
 from scaler.families.resnet import ResNet
-from scaler.models import resnet
+from scaler.models import efficientnet, resnet
 from scaler.models.entry import TimmEntry
 
 __all__ = ["TimmEntry", "build", "timm_entry"]
@@ -16,6 +17,8 @@ __all__ = ["TimmEntry", "build", "timm_entry"]
 def timm_entry(architecture: Architecture) -> TimmEntry:
     """The timm entry point and arguments that make this network."""
     match architecture:
+        case EfficientNet():
+            return efficientnet.timm_entry(architecture)
         case ResNet():
             return resnet.timm_entry(architecture)
     raise AssertionError(f"{architecture.family} has no torch module")

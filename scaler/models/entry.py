@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimmEntry:
@@ -20,3 +22,18 @@ class TimmEntry:
     first_conv: str
     classifier: str
     tier: str
+
+
+def untrained_cfg(resolution: int, in_channels: int, first_conv: str, classifier: str) -> dict[str, Any]:
+    """timm's `pretrained_cfg` of a network without weights: ImageNet's normalisation and an input of `resolution`
+    pixels."""
+    return {
+        "num_classes": 1000,
+        "input_size": (in_channels, resolution, resolution),
+        "interpolation": "bicubic",
+        "crop_pct": 0.875,
+        "mean": IMAGENET_DEFAULT_MEAN,
+        "std": IMAGENET_DEFAULT_STD,
+        "first_conv": first_conv,
+        "classifier": classifier,
+    }

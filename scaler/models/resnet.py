@@ -1,26 +1,183 @@
-"""ResNet in torch: timm's own class through its stock entry points."""
+"""ResNet in torch: timm's own class, through its stock entry points where they reach and `scaler_resnet` else.
 
+timm's class has four stages, a stem of stride 4 and projections for shortcuts; what differs is put right after it is
+built, so that the keys stay timm's.
+"""
+
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import torch
+from timm.models import build_model_with_cfg, is_model, register_model
+from timm.models import resnet as timm_resnet
+from timm.models._features import feature_take_indices
+from torch import nn
+from torch.nn import functional
+
 from scaler.families.resnet import ResNet
-from scaler.models.entry import TimmEntry
+from scaler.models.entry import TimmEntry, untrained_cfg
 
 _ENTRY_POINTS = {"basic": "resnet18", "bottleneck": "resnet50"}
+_BLOCKS: dict[str, Any] = {"basic": timm_resnet.BasicBlock, "bottleneck": timm_resnet.Bottleneck}
 
 
 def timm_entry(architecture: ResNet) -> TimmEntry:
-    """The stock entry point and the JSON-safe arguments that make this network."""
+    """The entry point and the JSON-safe arguments that make this network: stock for four stages with projections."""
+    stock = architecture.stages == 4 and architecture.stem != "cifar" and architecture.shortcut == "B"
     extra: dict[str, Any] = {}
-    if architecture.stem == "deep":
+    if architecture.stem == "deep" and stock:
         extra |= {"stem_type": "deep", "stem_width": architecture.widths[0] // 2}
     if architecture.activation != "relu":
         extra["act_layer"] = architecture.activation
     if architecture.dropout:
         extra["drop_rate"] = architecture.dropout
+    shape: dict[str, Any] = {"layers": list(architecture.depths), "channels": list(architecture.widths[1:])}
+    if not stock:
+        shape = {
+            "depths": list(architecture.depths),
+            "widths": list(architecture.widths),
+            "resolution": architecture.resolution,
+            "block": architecture.block,
+            "stem": architecture.stem,
+            "shortcut": architecture.shortcut,
+        }
     return TimmEntry(
-        name=_ENTRY_POINTS[architecture.block],
-        model_args={"layers": list(architecture.depths), "channels": list(architecture.widths[1:]), **extra},
-        first_conv="conv1.0" if architecture.stem == "deep" else "conv1",
+        name=_ENTRY_POINTS[architecture.block] if stock else "scaler_resnet",
+        model_args={**shape, **extra},
+        first_conv=_first_conv(architecture),
         classifier="fc",
-        tier="stock",
+        tier="stock" if stock else "plugin",
     )
+
+
+def _first_conv(architecture: ResNet) -> str:
+    return "conv1.0" if architecture.stem == "deep" else "conv1"
+
+
+class ScaledResNet(timm_resnet.ResNet):
+    """timm's ResNet with the stages, the stem and the shortcuts of an architecture, keys included.
+
+    Maps a float batch (n, in_chans, side, side) to logits (n, num_classes); `options` are arguments of timm's class.
+    """
+
+    def __init__(self, architecture: ResNet, *, zero_init_last: bool = True, **options: Any) -> None:
+        stem, *stage_widths = architecture.widths
+        super().__init__(
+            _BLOCKS[architecture.block],
+            architecture.depths,
+            channels=tuple(stage_widths),
+            # timm's plain stem has 64 channels; its deep one any even number, which the blocks then expect.
+            stem_type="" if architecture.stem == "imagenet" else "deep",
+            stem_width=stem // 2,
+            # A plain block that starts as zero would end all gradients.
+            zero_init_last=zero_init_last and architecture.shortcut != "none",
+            **options,
+        )
+        if architecture.stages == 3:
+            self.layer4 = nn.Sequential()
+        if architecture.stem == "cifar":
+            like = self.bn1.weight
+            conv1 = nn.Conv2d(
+                self.in_chans, stem, kernel_size=3, padding=1, bias=False, device=like.device, dtype=like.dtype
+            )
+            nn.init.kaiming_normal_(conv1.weight, mode="fan_out", nonlinearity="relu")
+            self.add_module("conv1", conv1)
+            self.add_module("maxpool", nn.Identity())
+            self.feature_info[0]["reduction"] = 1
+            for stage in range(architecture.stages):
+                self.feature_info[stage + 1]["reduction"] = 2**stage
+        for stage in range(architecture.stages):
+            for block in self.get_submodule(f"layer{stage + 1}").children():
+                if architecture.shortcut == "none":
+                    block.downsample = _NoShortcut()
+                elif architecture.shortcut == "A" and block.downsample is not None:
+                    c_out = stage_widths[stage] * architecture.expansion
+                    block.downsample = _PaddedShortcut(c_out, stride=1 if stage == 0 else 2)
+
+    def forward_intermediates(
+        self,
+        x: torch.Tensor,
+        indices: int | list[int] | None = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
+        intermediates_only: bool = False,
+    ) -> list[torch.Tensor] | tuple[torch.Tensor, list[torch.Tensor]]:
+        """timm's, with as many levels as this network has."""
+        levels, _ = feature_take_indices(len(self.feature_info), indices)
+        return super().forward_intermediates(x, levels, norm, stop_early, output_fmt, intermediates_only)
+
+    def prune_intermediate_layers(
+        self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """timm's, with as many levels as this network has."""
+        levels, last_kept = feature_take_indices(len(self.feature_info), indices)
+        # timm counts the empty fourth stage: with it in the list, a network of three keeps the classifier it asks for.
+        kept = [*levels, 4] if last_kept == len(self.feature_info) - 1 else levels
+        super().prune_intermediate_layers(kept, prune_norm, prune_head)
+        return levels
+
+
+class _PaddedShortcut(nn.Module):
+    """Shortcut A: every `stride`-th pixel, with zeros for the channels that (n, c_in, side, side) lacks of `c_out`."""
+
+    def __init__(self, c_out: int, stride: int) -> None:
+        super().__init__()
+        self.c_out = c_out
+        self.stride = stride
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x[:, : self.c_out, :: self.stride, :: self.stride]
+        return functional.pad(x, (0, 0, 0, 0, 0, self.c_out - x.shape[1]))
+
+
+class _NoShortcut(nn.Module):
+    """What timm's block adds in a plain network: zero."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.new_zeros(())
+
+
+def scaler_resnet(
+    pretrained: bool = False,
+    *,
+    depths: Sequence[int],
+    widths: Sequence[int],
+    resolution: int,
+    block: str = "basic",
+    stem: str = "imagenet",
+    shortcut: str = "B",
+    act_layer: str = "relu",
+    **options: Any,
+) -> nn.Module:
+    """timm entry point of any ResNet: the architecture's fields, and timm's usual arguments as `options`.
+
+    `resolution` is the input's side in the model's own `pretrained_cfg`. An impossible network raises `InputError`.
+    """
+    architecture = ResNet(
+        depths=tuple(depths),
+        widths=tuple(widths),
+        resolution=resolution,
+        block=block,
+        stem=stem,
+        shortcut=shortcut,
+        activation=act_layer,
+    )
+    if not options.get("pretrained_cfg"):
+        options["pretrained_cfg"] = untrained_cfg(
+            resolution, options.get("in_chans", 3), _first_conv(architecture), "fc"
+        )
+    model: nn.Module = build_model_with_cfg(
+        partial(ScaledResNet, architecture),
+        "scaler_resnet",
+        pretrained,
+        feature_cfg={"out_indices": tuple(range(architecture.stages + 1))},
+        act_layer=act_layer,
+        **options,
+    )
+    return model
+
+
+if not is_model("scaler_resnet"):  # registering it twice would warn
+    register_model(scaler_resnet)

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from tests.counters import torch_macs_and_params
 
 from scaler import CLASSICS
 from scaler.architecture import Shapes
+from tests.counters import torch_macs_and_params
 
 
 def seconds(call: Callable[[], object], repeats: int) -> float:
