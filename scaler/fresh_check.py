@@ -1,11 +1,14 @@
-"""Runs in a process of its own: loads an exported folder as its user would, with timm and without scaler.
+"""Runs in a process of its own: loads an exported folder as its user would, with timm and, for stock exports, without
+scaler.
 
-    python fresh_check.py FOLDER CASES
+    python fresh_check.py FOLDER CASES TIER
 
-CASES is a safetensors file with `images` (n, channels, side, side) and the trained network's `logits` (n, classes).
+TIER plugin first imports `scaler.models`, as the user of such an export does. CASES is a safetensors file with `images`
+(n, channels, side, side), the trained network's `logits` (n, classes) and the number of `threads` that gave them.
 Prints one JSON object: the largest difference of the logits, timm's data config, and whether scaler was imported.
 """
 
+import importlib
 import json
 import sys
 
@@ -16,8 +19,10 @@ from safetensors.torch import load_file
 _BATCH = 64
 
 
-def main(folder: str, cases: str) -> None:
+def main(folder: str, cases: str, tier: str) -> None:
     """Compares the folder's network with the recorded logits and prints what it found."""
+    if tier == "plugin":
+        importlib.import_module("scaler.models")
     expected = load_file(cases)
     torch.set_num_threads(int(expected["threads"]))
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
@@ -32,4 +37,4 @@ def main(folder: str, cases: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])
