@@ -5,12 +5,14 @@ from typing import Any
 
 from scaler.architecture import Architecture
 from scaler.errors import InputError, unknown
-from scaler.families import resnet
+from scaler.families import alexnet, resnet, vgg
+from scaler.families.alexnet import AlexNet
 from scaler.families.resnet import ResNet
+from scaler.families.vgg import VGG
 
-FAMILIES: dict[str, type[Architecture]] = {"resnet": ResNet}
+FAMILIES: dict[str, type[Architecture]] = {"alexnet": AlexNet, "resnet": ResNet, "vgg": VGG}
 
-CLASSICS: dict[str, Architecture] = {**resnet.CLASSICS}
+CLASSICS: dict[str, Architecture] = {**alexnet.CLASSICS, **resnet.CLASSICS, **vgg.CLASSICS}
 
 
 def family(name: str) -> type[Architecture]:

@@ -6,8 +6,10 @@ import timm
 from torch import nn
 
 from scaler.architecture import Architecture
+from scaler.families.alexnet import AlexNet
 from scaler.families.resnet import ResNet
-from scaler.models import resnet
+from scaler.families.vgg import VGG
+from scaler.models import alexnet, resnet, vgg
 from scaler.models.entry import TimmEntry
 
 __all__ = ["TimmEntry", "build", "timm_entry"]
@@ -16,8 +18,12 @@ __all__ = ["TimmEntry", "build", "timm_entry"]
 def timm_entry(architecture: Architecture) -> TimmEntry:
     """The timm entry point and arguments that make this network."""
     match architecture:
+        case AlexNet():
+            return alexnet.timm_entry(architecture)
         case ResNet():
             return resnet.timm_entry(architecture)
+        case VGG():
+            return vgg.timm_entry(architecture)
     raise AssertionError(f"{architecture.family} has no torch module")
 
 
