@@ -46,15 +46,20 @@ class Layer:
 @dataclass(frozen=True, slots=True)
 class Block:
     """`layers` built `repeat` times, under the names `name.first`, `name.first + 1`, …; `first` is None for a block
-    that is built once, or not at all, under `name` itself."""
+    that is built once, or not at all, under `name` itself.
+
+    With a `step` the block lies flat in a sequence: each repetition takes `step` entries from `first` on, and a layer's
+    name is its offset among them. Then `first` may be an array too.
+    """
 
     name: str
     layers: tuple[Layer, ...]
     repeat: Int = 1
-    first: int | None = None
+    first: Int | None = None
+    step: int | None = None
 
 
-def conv_side(side: Int, kernel: int, stride: int, padding: int) -> Int:
+def conv_side(side: Int, kernel: Int, stride: int, padding: Int) -> Int:
     """Output side, in pixels, of a convolution or pooling over a square of `side` pixels."""
     return (side + 2 * padding - kernel) // stride + 1
 
@@ -65,9 +70,9 @@ def conv(
     c_out: Int,
     side: Int,
     *,
-    kernel: int,
+    kernel: Int,
     stride: int = 1,
-    padding: int | None = None,
+    padding: Int | None = None,
     groups: Int = 1,
     bias: bool = False,
 ) -> Layer:
@@ -87,6 +92,11 @@ def pool(name: str, channels: Int, side: Int, *, kernel: int, stride: int, paddi
     """Spatial pooling."""
     side = conv_side(side, kernel, stride, padding)
     return Layer(name, "pool", channels, side, Cost(activations=channels * side * side))
+
+
+def adaptive_pool(name: str, channels: Int, side: int) -> Layer:
+    """Average pooling onto a map of `side` pixels, whatever its input; onto 1 × 1 it is global and does not count."""
+    return Layer(name, "pool", channels, side, Cost(activations=channels * side * side if side > 1 else channels * 0))
 
 
 def linear(name: str, n_in: Int, n_out: Int) -> Layer:
@@ -113,5 +123,8 @@ def expand(blocks: Iterable[Block]) -> Iterator[Layer]:
         for index in range(block.repeat):
             prefix = block.name if block.first is None else f"{block.name}.{block.first + index}"
             for layer in block.layers:
-                name = f"{prefix}.{layer.name}" if prefix else layer.name
+                if block.step is not None:
+                    name = f"{block.name}.{block.first + index * block.step + int(layer.name)}"
+                else:
+                    name = f"{prefix}.{layer.name}" if prefix else layer.name
                 yield Layer(name, layer.kind, layer.channels, layer.side, layer.cost)

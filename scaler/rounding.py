@@ -12,3 +12,18 @@ def round_channels(channels: FloatArray, divisor: int) -> IntArray:
     """
     rounded = np.maximum(np.floor(channels / divisor + 0.5).astype(np.int64), 1) * divisor
     return np.where(rounded < 0.9 * channels, rounded + divisor, rounded)
+
+
+def round_blocks(depths: FloatArray) -> IntArray:
+    """The nearest number of blocks, halves up, at least 1."""
+    return np.maximum(np.floor(depths + 0.5).astype(np.int64), 1)
+
+
+def round_widths(widths: FloatArray) -> IntArray:
+    """Multiples of 8; below 64 multiples of 4, since 8 is no small step there."""
+    return np.where(widths < 64, round_channels(widths, 4), round_channels(widths, 8))
+
+
+def width_step(widths: IntArray) -> IntArray:
+    """The distance from each width of `round_widths` to the next larger one."""
+    return np.where(widths < 64, 4, 8)

@@ -5,13 +5,31 @@ from typing import Any
 
 from scaler.architecture import Architecture
 from scaler.errors import InputError, unknown
-from scaler.families import efficientnet, resnet
+from scaler.families import alexnet, efficientnet, inception, inception_v3, resnet, vgg
+from scaler.families.alexnet import AlexNet
 from scaler.families.efficientnet import EfficientNet
+from scaler.families.inception import Inception
+from scaler.families.inception_v3 import InceptionV3
 from scaler.families.resnet import ResNet
+from scaler.families.vgg import VGG
 
-FAMILIES: dict[str, type[Architecture]] = {"efficientnet": EfficientNet, "resnet": ResNet}
+FAMILIES: dict[str, type[Architecture]] = {
+    "alexnet": AlexNet,
+    "vgg": VGG,
+    "resnet": ResNet,
+    "inception": Inception,
+    "inception_v3": InceptionV3,
+    "efficientnet": EfficientNet,
+}
 
-CLASSICS: dict[str, Architecture] = {**efficientnet.CLASSICS, **resnet.CLASSICS}
+CLASSICS: dict[str, Architecture] = {
+    **alexnet.CLASSICS,
+    **vgg.CLASSICS,
+    **resnet.CLASSICS,
+    **inception.CLASSICS,
+    **inception_v3.CLASSICS,
+    **efficientnet.CLASSICS,
+}
 
 
 def family(name: str) -> type[Architecture]:
