@@ -5,12 +5,14 @@ from typing import Any
 
 from scaler.architecture import Architecture
 from scaler.errors import InputError, unknown
-from scaler.families import resnet
+from scaler.families import inception, inception_v3, resnet
+from scaler.families.inception import Inception
+from scaler.families.inception_v3 import InceptionV3
 from scaler.families.resnet import ResNet
 
-FAMILIES: dict[str, type[Architecture]] = {"resnet": ResNet}
+FAMILIES: dict[str, type[Architecture]] = {"inception": Inception, "inception_v3": InceptionV3, "resnet": ResNet}
 
-CLASSICS: dict[str, Architecture] = {**resnet.CLASSICS}
+CLASSICS: dict[str, Architecture] = {**resnet.CLASSICS, **inception.CLASSICS, **inception_v3.CLASSICS}
 
 
 def family(name: str) -> type[Architecture]:

@@ -6,8 +6,10 @@ import timm
 from torch import nn
 
 from scaler.architecture import Architecture
+from scaler.families.inception import Inception
+from scaler.families.inception_v3 import InceptionV3
 from scaler.families.resnet import ResNet
-from scaler.models import resnet
+from scaler.models import inception, inception_v3, resnet
 from scaler.models.entry import TimmEntry
 
 __all__ = ["TimmEntry", "build", "timm_entry"]
@@ -18,6 +20,10 @@ def timm_entry(architecture: Architecture) -> TimmEntry:
     match architecture:
         case ResNet():
             return resnet.timm_entry(architecture)
+        case Inception():
+            return inception.timm_entry(architecture)
+        case InceptionV3():
+            return inception_v3.timm_entry(architecture)
     raise AssertionError(f"{architecture.family} has no torch module")
 
 
