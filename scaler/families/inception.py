@@ -116,7 +116,7 @@ class Inception(Architecture):
         return 31 if self.stem == "imagenet" else 8
 
     def __post_init__(self) -> None:
-        if self.kernel not in KERNELS:
+        if not isinstance(self.kernel, int) or self.kernel not in KERNELS:
             raise InputError(f"kernel: {self.kernel!r} is no side of the large branch's convolution; give 5 or 3")
         if self.norm not in NORMS:
             raise unknown("norm", self.norm, NORMS)
