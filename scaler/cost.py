@@ -121,10 +121,11 @@ def expand(blocks: Iterable[Block]) -> Iterator[Layer]:
     """Every layer of one network in order, with its full name; the blocks' numbers must be plain ints."""
     for block in blocks:
         for index in range(block.repeat):
-            prefix = block.name if block.first is None else f"{block.name}.{block.first + index}"
             for layer in block.layers:
-                if block.step is not None:
-                    name = f"{block.name}.{block.first + index * block.step + int(layer.name)}"
+                if block.first is None:
+                    name = f"{block.name}.{layer.name}" if block.name else layer.name
+                elif block.step is None:
+                    name = f"{block.name}.{block.first + index}.{layer.name}"
                 else:
-                    name = f"{prefix}.{layer.name}" if prefix else layer.name
+                    name = f"{block.name}.{block.first + index * block.step + int(layer.name)}"
                 yield Layer(name, layer.kind, layer.channels, layer.side, layer.cost)
