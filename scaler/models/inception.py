@@ -115,7 +115,7 @@ class GoogLeNet(nn.Module):
             if module.repeat:
                 self.add_module(module.name, _inception(net, module))
                 previous = module.name
-        self.num_features = module.c_out
+        self.num_features = module.c_in  # the last module is the repeated one, which takes its stage's output
         self._tap(previous, self.num_features, stride)
         self._trunk = [name for name, _ in self.named_children()]
 

@@ -107,7 +107,7 @@ def test_array_cost_equals_scalar_cost(block: str, seed: int) -> None:
         ({"stem": "shallow"}, "stem"),
         ({"widths": (32, 64, 128, 256, 512)}, "widths"),
         ({"stem": "deep", "widths": (33, 64, 128, 256, 512)}, "widths"),
-        ({"depths": (2, 2, 2)}, "depths"),
+        ({"depths": (2, 2)}, "depths"),
         ({"depths": (2, 2, 2, 0)}, "depths"),
         ({"resolution": 16}, "resolution"),
         ({"num_classes": 0}, "num_classes"),
