@@ -9,6 +9,7 @@ import click
 from scaler import __version__
 from scaler.cli.networks import classics, describe, families
 from scaler.cli.results import export, leaderboard
+from scaler.cli.scale import scale
 from scaler.cli.studies import baselines, confirm, search
 from scaler.errors import InputError, WorkError, nearest
 
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-for command in (families, classics, describe, search, baselines, confirm, leaderboard, export):
+for command in (families, classics, describe, scale, search, baselines, confirm, leaderboard, export):
     cli.add_command(command)
 
 

@@ -40,11 +40,11 @@ def classics(as_json: bool) -> None:
     \b
     Example: scaler classics --json
     """
-    records = [_record(name, network) for name, network in CLASSICS.items()]
+    records = [record_of(name, network) for name, network in CLASSICS.items()]
     if as_json:
         print_json(records)
     else:
-        print_table(tuple(records[0]), [_with_commas(record) for record in records])
+        print_table(tuple(records[0]), [with_commas(record) for record in records])
 
 
 @click.command()
@@ -68,9 +68,9 @@ def describe(name: str, depth: float, width: float, resolution: int | None, laye
     if resolution is not None:
         network = network.replace(resolution=resolution)
     if as_json:
-        print_json(_record(name, network))
+        print_json(record_of(name, network))
         return
-    print_table(tuple(_record(name, network)), [_with_commas(_record(name, network))])
+    print_table(tuple(record_of(name, network)), [with_commas(record_of(name, network))])
     if layers:
         rows = [(la.name, la.kind, f"{la.channels}×{la.side}×{la.side}", *_costs(la.cost)) for la in network.layers()]
         rows.append(("total", "", "", *_costs(network.cost())))
@@ -98,7 +98,7 @@ def _describe_study(name: str, as_json: bool) -> None:
             {
                 "name": config.name,
                 "budget": config.budget.limits,
-                "base": {**_record(config.space.base, base), "depths": base.depths, "widths": base.widths},
+                "base": {**record_of(config.space.base, base), "depths": base.depths, "widths": base.widths},
                 "factor": round(factor, 4),
                 "networks": networks,
             }
@@ -108,8 +108,8 @@ def _describe_study(name: str, as_json: bool) -> None:
     click.echo(f"Data {config.data.name}, {config.recipe.epochs} epochs, {config.search.trials} trials.")
     click.echo(f"Base: {config.space.base} at {base.summary()}; every rule grows it {factor:.2f} times.")
     click.echo(f"Distinct networks within budget: {networks}.")
-    record = _record(f"{config.space.base} base", base)
-    print_table(tuple(record), [_with_commas(record)])
+    record = record_of(f"{config.space.base} base", base)
+    print_table(tuple(record), [with_commas(record)])
 
 
 def _knobs(cls: type[Architecture]) -> list[str]:
@@ -117,7 +117,8 @@ def _knobs(cls: type[Architecture]) -> list[str]:
     return [name for name in cls.__dataclass_fields__ if name not in shared]
 
 
-def _record(name: str, network: Architecture) -> dict[str, Any]:
+def record_of(name: str, network: Architecture) -> dict[str, Any]:
+    """A network's name, family, resolution and exact cost."""
     cost = network.cost()
     return {
         "name": name,
@@ -129,7 +130,8 @@ def _record(name: str, network: Architecture) -> dict[str, Any]:
     }
 
 
-def _with_commas(record: dict[str, Any]) -> list[str]:
+def with_commas(record: dict[str, Any]) -> list[Any]:
+    """A record's values for a table, whole numbers with thousands separators."""
     return [f"{value:,}" if isinstance(value, int) else value for value in record.values()]
 
 

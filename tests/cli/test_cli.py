@@ -10,6 +10,7 @@ import pytest
 import scaler
 from scaler import Budget, classic
 from scaler.cli import cli, main
+from scaler.shipped import shipped
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -94,6 +95,20 @@ def test_the_main_job_from_the_command_line(capsys: pytest.CaptureFixture[str], 
     assert code == 0
     assert "largest difference of logits 0.0 on 360 validation images" in out
     assert "tiny trial 0: COMPLETE" in (tiny / "runs" / "tiny" / "scaler.log").read_text()
+
+
+@pytest.mark.parametrize("space", sorted(file.stem for file in shipped("search_spaces").glob("*.toml")))
+@pytest.mark.usefixtures("tiny")
+def test_every_space_is_searched_and_exported(capsys: pytest.CaptureFixture[str], space: str) -> None:
+    code, out, errors = run(
+        capsys, "search", "tiny", "--space", space, "--macs", "2M", "--trials", "1", "--name", space
+    )
+    assert code == 0, errors
+    assert "best of 1 trials" in out
+    code, out, errors = run(capsys, "export", space, "--to", "out")
+    assert code == 0, errors
+    assert ("tier stock" if space == "resnet" else "tier plugin") in out
+    assert "largest difference of logits 0.0" in out
 
 
 def test_an_exhausted_space_is_a_clean_end(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:

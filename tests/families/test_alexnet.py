@@ -14,6 +14,7 @@ from scaler.families import classic, from_dict
 from scaler.families.alexnet import NORMALISATIONS, STEMS, AlexNet
 from scaler.scaling import RULES, fit_to_budget
 from scaler.space import Triangle, load_space
+from tests.conftest import DRAWS
 
 # Parameters and MACs. The 2012 network: the paper's layers, summed by hand (Krizhevsky et al., section 3.5, speak of 60
 # million). One tower: torchvision, AlexNet_Weights.IMAGENET1K_V1 (num_params, _ops 0.714 giga).
@@ -90,7 +91,7 @@ def test_cost_of_a_tiny_network_by_hand() -> None:
     assert cost.activations == convolutions + poolings + 12 + 12 + 5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks())
 def test_layer_table_adds_up_and_round_trips(network: AlexNet) -> None:
     layers = network.layers()
@@ -101,7 +102,7 @@ def test_layer_table_adds_up_and_round_trips(network: AlexNet) -> None:
     assert from_dict(network.to_dict()) == network
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks(), st.integers(0, 2**32 - 1))
 def test_many_networks_cost_what_each_costs(network: AlexNet, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -116,7 +117,7 @@ def test_many_networks_cost_what_each_costs(network: AlexNet, seed: int) -> None
         assert (costs.macs[index], costs.params[index], costs.activations[index]) == dataclasses.astuple(one)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks())
 def test_no_number_grows_for_free(network: AlexNet) -> None:
     macs = network.cost().macs
@@ -129,7 +130,7 @@ def test_no_number_grows_for_free(network: AlexNet) -> None:
         assert network.replace(resolution=network.resolution + more).cost().macs >= macs
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks(), st.lists(st.floats(0.05, 8), min_size=3, max_size=3))
 def test_scaling_gives_valid_networks_and_growth_costs(network: AlexNet, factors: list[float]) -> None:
     scaled = network.scaled(*factors)

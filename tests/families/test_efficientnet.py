@@ -11,6 +11,7 @@ from scaler.errors import InputError
 from scaler.families import classic, from_dict
 from scaler.families.efficientnet import CLASSICS, EfficientNet
 from scaler.space import Triangle, load_space
+from tests.conftest import DRAWS
 
 # Params and MACs of Tan and Le's networks with batch-norm scale and shift; B0's activations are those of pycls,
 # dev/model_complexity.json.
@@ -102,7 +103,7 @@ def test_hand_formula():
     assert cost.params == convolutions + norms + 8 * 3 + 3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(architectures())
 def test_layers_add_up_and_arrays_agree(net):
     layers = net.layers()
@@ -126,7 +127,7 @@ def test_layers_add_up_and_arrays_agree(net):
         )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(architectures(max_depth=9, max_width=60), st.data())
 def test_growing_any_number_is_never_cheaper(net, data):
     before = net.cost().macs

@@ -13,6 +13,7 @@ from scaler.errors import InputError
 from scaler.families import CLASSICS, from_dict
 from scaler.families.inception import NORMS, STEMS, Inception
 from scaler.space import Triangle, load_space
+from tests.conftest import DRAWS
 
 # Parameters with and without auxiliary heads: torchvision's meta data and module for googlenet_bn; for googlenet the
 # paper's table with biases. MACs of googlenet_bn: torchvision's meta data say 1.498 G.
@@ -107,7 +108,7 @@ def test_macs_grow_with_depth_at_every_width(kernel: int, reduction: int | str) 
                 previous = macs
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(inceptions(), st.data())
 def test_macs_grow_with_every_number(net: Inception, data: st.DataObject) -> None:
     numbers = [*net.depths, *net.widths, net.resolution]
@@ -119,13 +120,13 @@ def test_macs_grow_with_every_number(net: Inception, data: st.DataObject) -> Non
         assert index >= 3 or larger.cost().macs > net.cost().macs
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(inceptions(), *[st.floats(1, 3)] * 3)
 def test_scaling_up_is_never_cheaper(net: Inception, depth: float, width: float, resolution: float) -> None:
     assert net.scaled(depth, width, resolution).cost().macs >= net.cost().macs
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(inceptions(), *[st.floats(0.01, 3)] * 3)
 def test_scaled_widths_are_what_is_built(net: Inception, depth: float, width: float, resolution: float) -> None:
     base = net.replace(widths=(192, 192, 320, 384))
@@ -137,7 +138,7 @@ def test_scaled_widths_are_what_is_built(net: Inception, depth: float, width: fl
     assert all(width % (4 if width < 64 else 8) == 0 for width in scaled.widths)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(inceptions())
 def test_arrays_and_layers_agree_with_the_cost(net: Inception) -> None:
     cost = net.cost()
@@ -157,7 +158,7 @@ def test_arrays_and_layers_agree_with_the_cost(net: Inception) -> None:
         assert getattr(arrays, field.name).tolist() == [value, getattr(others.cost(), field.name), value]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(inceptions())
 def test_record_gives_it_back(net: Inception) -> None:
     assert from_dict(net.to_dict()) == net

@@ -13,6 +13,7 @@ from scaler.errors import InputError
 from scaler.families import classic, from_dict
 from scaler.families.resnet import BLOCKS, SHORTCUTS, STEMS, ResNet
 from scaler.space import Triangle, load_space
+from tests.conftest import DRAWS
 
 # He et al., arXiv 1512.03385, table 6, prints these rounded; the exact numbers are those of the paper's option A.
 PARAMS = {
@@ -82,7 +83,7 @@ def test_hand_formula():
     assert net.replace(shortcut="none").cost() == cost
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(architectures())
 def test_layers_add_up_and_arrays_agree(net):
     layers = net.layers()
@@ -103,7 +104,7 @@ def test_layers_add_up_and_arrays_agree(net):
         )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(architectures(max_depth=20), st.data())
 def test_growing_any_number_is_never_cheaper(net, data):
     # Under shortcut B the first stage's projection vanishes where its width comes to equal the stem's: no order there.

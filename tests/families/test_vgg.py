@@ -14,6 +14,7 @@ from scaler.families import classic, from_dict
 from scaler.families.vgg import KERNELS, NORMALISATIONS, VGG
 from scaler.scaling import RULES, fit_to_budget
 from scaler.space import Triangle, load_space
+from tests.conftest import DRAWS
 
 # Parameters (torchvision, num_params of VGG*_Weights) and MACs (its _ops: 7.609, 11.308, 15.470 and 19.632 giga).
 GOLDEN = {
@@ -77,7 +78,7 @@ def test_cost_of_a_tiny_network_by_hand(kernel: str, head_map: int) -> None:
     assert cost.activations == sum(c * side**2 for _, c, side in layers) + poolings + 9 + 9 + 3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks())
 def test_layer_table_adds_up_and_round_trips(network: VGG) -> None:
     layers = network.layers()
@@ -88,7 +89,7 @@ def test_layer_table_adds_up_and_round_trips(network: VGG) -> None:
     assert from_dict(network.to_dict()) == network
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks(), st.integers(0, 2**32 - 1))
 def test_many_networks_cost_what_each_costs(network: VGG, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -103,7 +104,7 @@ def test_many_networks_cost_what_each_costs(network: VGG, seed: int) -> None:
         assert (costs.macs[index], costs.params[index], costs.activations[index]) == dataclasses.astuple(one)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks())
 def test_no_number_grows_for_free(network: VGG) -> None:
     macs = network.cost().macs
@@ -115,7 +116,7 @@ def test_no_number_grows_for_free(network: VGG) -> None:
     assert network.replace(resolution=network.resolution + 1).cost().macs > macs
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks(), st.lists(st.floats(0.05, 8), min_size=3, max_size=3))
 def test_scaling_gives_valid_networks_and_growth_costs(network: VGG, factors: list[float]) -> None:
     assert network.scaled(*factors).resolution >= network.min_resolution

@@ -20,6 +20,7 @@ from scaler.errors import InputError
 from scaler.families import classic
 from scaler.families.alexnet import AlexNet
 from scaler.models import alexnet, build, timm_entry
+from tests.conftest import DRAWS
 from tests.families.test_alexnet import networks
 
 CLASSICS = ("alexnet", "alexnet_one_tower")
@@ -77,7 +78,7 @@ def counted_activations(model: nn.Module, x: torch.Tensor) -> int:
     return sum(sizes)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks())
 def test_torch_counts_the_same_cost(network: AlexNet) -> None:
     cost = network.cost()
@@ -91,7 +92,7 @@ def test_torch_counts_the_same_cost(network: AlexNet) -> None:
     assert counted_activations(model, images(network, 1)) == cost.activations
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks())
 def test_layer_table_names_the_modules(network: AlexNet) -> None:
     with torch.device("meta"):
@@ -106,7 +107,7 @@ def test_layer_table_names_the_modules(network: AlexNet) -> None:
         assert sum(parameter.numel() for parameter in module.parameters()) == tabled[name].cost.params
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks())
 def test_timm_makes_the_same_network(network: AlexNet) -> None:
     entry = timm_entry(network)

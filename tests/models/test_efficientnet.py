@@ -19,6 +19,7 @@ from scaler.errors import InputError
 from scaler.families import classic
 from scaler.families.efficientnet import CLASSICS, EfficientNet
 from scaler.models import build, timm_entry
+from tests.conftest import DRAWS
 
 
 @st.composite
@@ -87,7 +88,7 @@ def count_macs(net):
     return counter.get_total_flops() / 2
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(architectures())
 def test_module_is_what_the_arithmetic_says(net):
     cost = net.cost()
@@ -98,7 +99,7 @@ def test_module_is_what_the_arithmetic_says(net):
     assert count_activations(net) == cost.activations
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(architectures())
 def test_layer_names_are_module_names(net):
     with torch.device("meta"):

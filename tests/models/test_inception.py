@@ -18,6 +18,7 @@ from scaler.architecture import ACTIVATIONS, Architecture
 from scaler.families import CLASSICS
 from scaler.families.inception import NORMS, STEMS, Inception
 from scaler.models import build, timm_entry
+from tests.conftest import DRAWS
 
 SMALL = [
     Inception(depths=(1, 1, 1), widths=(8, 8, 12, 16), resolution=8, num_classes=5, in_channels=1, stem="small"),
@@ -113,7 +114,7 @@ def test_classics_cost_what_torch_counts(name: str) -> None:
     assert counter.elements == net.cost().activations
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(inceptions())
 def test_random_networks_cost_what_torch_counts(net: Inception) -> None:
     model = build(net).eval()

@@ -20,6 +20,7 @@ from scaler.families import classic
 from scaler.families.vgg import CLASSICS, VGG
 from scaler.models import build, timm_entry, vgg
 from scaler.models.plugin import plugin_args
+from tests.conftest import DRAWS
 from tests.families.test_vgg import networks
 
 EXAMPLES = {
@@ -84,7 +85,7 @@ def check_macs_and_params(network: VGG) -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == cost.params
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks())
 def test_torch_counts_the_same_cost(network: VGG) -> None:
     check_macs_and_params(network)
@@ -96,7 +97,7 @@ def test_torch_counts_the_same_cost_of_a_classic_at_any_resolution(resolution: i
     check_macs_and_params(classic("vgg11_bn").replace(resolution=resolution))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks())
 def test_layer_table_names_the_modules(network: VGG) -> None:
     with torch.device("meta"):
@@ -109,7 +110,7 @@ def test_layer_table_names_the_modules(network: VGG) -> None:
         assert sum(parameter.numel() for parameter in module.parameters()) == tabled[name].cost.params
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=DRAWS)
 @given(networks())
 def test_timm_makes_the_same_network(network: VGG) -> None:
     entry = timm_entry(network)
