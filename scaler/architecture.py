@@ -17,6 +17,9 @@ from scaler.errors import InputError, unknown
 ACTIVATIONS = ("relu", "leaky_relu", "silu", "gelu", "hard_swish", "elu", "tanh")
 """Nonlinearities without parameters, by timm's names."""
 
+_CHUNK = 8192
+"""Networks priced at once: few enough for the intermediate arrays to stay in the processor's cache."""
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
@@ -136,9 +139,14 @@ class Architecture(ABC):
 
     def costs(self, shapes: Shapes) -> Cost:
         """Exact costs of many networks at once, as int64 arrays of shape (n,)."""
-        cost = total(self.blocks(tuple(shapes.depths.T), tuple(shapes.widths.T), shapes.resolution))
-        zeros = np.zeros(len(shapes), np.int64)
-        return Cost(zeros + cost.macs, zeros + cost.params, zeros + cost.activations)
+        costs = np.empty((3, len(shapes)), np.int64)
+        for start in range(0, len(shapes), _CHUNK):
+            part = shapes[start : start + _CHUNK]
+            cost = total(self.blocks(_columns(part.depths), _columns(part.widths), part.resolution))
+            costs[:, start : start + _CHUNK] = np.broadcast_arrays(
+                cost.macs, cost.params, cost.activations, part.resolution
+            )[:3]
+        return Cost(*costs)
 
     def layers(self) -> list[Layer]:
         """Every layer in order; their costs add up to `cost()`."""
@@ -217,6 +225,10 @@ class Architecture(ABC):
         """One short line for tables and progress: resolution, depths and widths."""
         depths, widths = ("-".join(map(str, numbers)) for numbers in (self.depths, self.widths))
         return f"{self.resolution} px, depths {depths}, widths {widths}"
+
+
+def _columns(array: IntArray) -> tuple[IntArray, ...]:
+    return tuple(np.ascontiguousarray(array.T))
 
 
 def _check_int(field: str, value: object, *, minimum: int) -> None:

@@ -110,11 +110,16 @@ def total(blocks: Iterable[Block]) -> Cost:
     params: Int = 0
     activations: Int = 0
     for block in blocks:
-        for layer in block.layers:
-            macs = macs + block.repeat * layer.cost.macs
-            params = params + block.repeat * layer.cost.params
-            activations = activations + block.repeat * layer.cost.activations
+        costs = [layer.cost for layer in block.layers]
+        macs = macs + block.repeat * _sum([cost.macs for cost in costs])
+        params = params + block.repeat * _sum([cost.params for cost in costs])
+        activations = activations + block.repeat * _sum([cost.activations for cost in costs])
     return Cost(macs, params, activations)
+
+
+def _sum(counts: list[Int]) -> Int:
+    """Their sum; what a kind of layer never costs, a plain 0, makes no pass over an array."""
+    return sum(count for count in counts if not (isinstance(count, int) and count == 0))
 
 
 def expand(blocks: Iterable[Block]) -> Iterator[Layer]:

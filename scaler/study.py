@@ -74,11 +74,18 @@ class SearchConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorConfig:
-    """Where the networks are evaluated: kind local is this process."""
+    """Where the networks are evaluated.
+
+    kind     local: one after another in this process
+    threads  CPU threads of a training; torch's own number by default. Small networks do best with 1
+    """
 
     kind: str = "local"
+    threads: int | None = None
 
     def __post_init__(self) -> None:
+        if self.threads is not None and not 1 <= self.threads <= 1024:
+            raise InputError(f"executor.threads: {self.threads} is no number of threads; give at least 1")
         if self.kind not in EXECUTORS:
             raise unknown("executor.kind", self.kind, EXECUTORS)
 

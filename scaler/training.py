@@ -162,13 +162,20 @@ def _device_name(device: torch.device) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TrainingEvaluator:
-    """The evaluator that trains: weights land in a temporary file, the test split is measured only if `test` is set."""
+    """The evaluator that trains: weights land in a temporary file.
+
+    threads  CPU threads, set for the whole process; None leaves torch's own number
+    test     whether to measure the test split as well
+    """
 
     data: Dataset
     recipe: Recipe
+    threads: int | None = None
     test: bool = False
 
     def __call__(self, architecture: Architecture, seed: int, report: Report) -> Result:
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
         model, result = train(architecture, self.data, self.recipe, seed, report)
         if not result.stopped:
             result = replace(result, weights=save_weights(model))

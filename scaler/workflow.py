@@ -63,7 +63,7 @@ def search(
                 "continue it with --resume, or start another with --name"
             )
         release_interrupted(opened)
-        run_locally(Driver(opened, config, triangle, observer), TrainingEvaluator(data, config.recipe))
+        run_locally(Driver(opened, config, triangle, observer), _evaluator(config, data))
     return opened
 
 
@@ -109,7 +109,7 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
                 opened.enqueue_trial({}, user_attrs=attributes)
             else:
                 opened.add_trial(_reference(known, attributes))
-        run_locally(Driver(opened, config, observer=observer), TrainingEvaluator(data, config.recipe))
+        run_locally(Driver(opened, config, observer=observer), _evaluator(config, data))
     return opened
 
 
@@ -146,8 +146,12 @@ def confirm(
                 )
                 if _key(record.to_attributes()) not in present:
                     opened.enqueue_trial({}, user_attrs=record.to_attributes())
-        run_locally(Driver(opened, config, observer=observer), TrainingEvaluator(data, config.recipe, test=True))
+        run_locally(Driver(opened, config, observer=observer), _evaluator(config, data, test=True))
     return opened
+
+
+def _evaluator(config: StudyConfig, data: Dataset, *, test: bool = False) -> TrainingEvaluator:
+    return TrainingEvaluator(data, config.recipe, threads=config.executor.threads, test=test)
 
 
 def _config(study: str | Path | StudyConfig, overrides: Mapping[str, Any] | None = None) -> StudyConfig:

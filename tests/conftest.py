@@ -6,6 +6,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch loads: small networks, perhaps on a busy machine
+
 FULL = os.environ.get("CI") == "true"
 """Whether to run the full counts of examples, kills and repeats."""
 

@@ -49,6 +49,7 @@ def test_overrides_replace_single_settings() -> None:
         ('name = "tiny"', 'name = "a.b"', "name: 'a.b' has a dot"),
         ('name = "tiny"', 'objective = "acc"', "objective: 'acc' is unknown"),
         ("[recipe]", '[executor]\nkind = "slurm"\n[recipe]', r"executor\.kind: 'slurm' is unknown"),
+        ("[recipe]", "[executor]\nthreads = 0\n[recipe]", r"executor\.threads: 0 is no number of threads"),
         ("[recipe]", "[recipes]", r"study: 'recipes' is unknown \(did you mean 'recipe'\?\)"),
         ('[data]\nname = "digits"', "", r"study\.data: missing"),
     ],
