@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from scaler import rounding
 from scaler.cost import Block, Cost, Int, Layer, expand, total
 from scaler.errors import InputError, unknown
+from scaler.rounding import FloatArray, IntArray
 
 ACTIVATIONS = ("relu", "leaky_relu", "silu", "gelu", "hard_swish", "elu", "tanh")
 """Nonlinearities without parameters, by timm's names."""
 
 _CHUNK = 8192
 """Networks priced at once: few enough for the intermediate arrays to stay in the processor's cache."""
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +95,19 @@ class Architecture(ABC):
         length, one element a network."""
 
     @classmethod
-    @abstractmethod
     def round_depths(cls, depths: FloatArray) -> IntArray:
-        """Numbers of blocks for real-valued depths, at least 1."""
+        """Numbers of blocks for real-valued depths: the nearest, halves up, at least 1."""
+        return rounding.round_blocks(depths)
 
     @classmethod
-    @abstractmethod
     def round_widths(cls, widths: FloatArray) -> IntArray:
-        """Channel counts that hardware likes for real-valued widths."""
+        """Channel counts that hardware likes for real-valued widths: multiples of 8, below 64 multiples of 4."""
+        return rounding.round_widths(widths)
 
     @classmethod
-    @abstractmethod
     def width_step(cls, widths: IntArray) -> IntArray:
         """The distance from each width to the next larger one."""
+        return rounding.width_step(widths)
 
     # -- what follows -------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,10 @@
-"""Rounding of scaled channel counts, shared by the families."""
+"""How scaled numbers of blocks and channels are rounded, unless a family's paper says otherwise."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from scaler.architecture import FloatArray, IntArray
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 
 def round_channels(channels: FloatArray, divisor: int) -> IntArray:

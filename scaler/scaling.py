@@ -12,9 +12,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scaler.architecture import Architecture, FloatArray, Shapes
+from scaler.architecture import Architecture, Shapes
 from scaler.budget import Budget
 from scaler.errors import InputError, unknown
+from scaler.rounding import FloatArray
 
 AXES = ("depth", "width", "resolution")
 

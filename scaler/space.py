@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from scaler.architecture import Architecture, FloatArray, Shapes
+from scaler.architecture import Architecture, Shapes
 from scaler.budget import Budget
 from scaler.errors import InputError, unknown
 from scaler.families import classic
+from scaler.rounding import FloatArray
 from scaler.scaling import Shares, fit_shapes, fit_to_budget
 from scaler.shipped import shipped
 from scaler.toml import from_table, read_toml

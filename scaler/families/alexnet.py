@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scaler import cost, rounding
-from scaler.architecture import Architecture, FloatArray, IntArray
+from scaler import cost
+from scaler.architecture import Architecture
 from scaler.cost import Block, Int, Layer
 from scaler.errors import InputError, unknown
 
@@ -75,19 +75,6 @@ class AlexNet(Architecture):
         for width in self.widths[: self.stages]:
             if width % self.groups:
                 raise InputError(f"widths: {width} channels cannot be halved; give an even number, or groups = 1")
-
-    @classmethod
-    def round_depths(cls, depths: FloatArray) -> IntArray:
-        return rounding.round_blocks(depths)
-
-    @classmethod
-    def round_widths(cls, widths: FloatArray) -> IntArray:
-        """Multiples of 8; below 64 multiples of 4. Both can be halved."""
-        return rounding.round_widths(widths)
-
-    @classmethod
-    def width_step(cls, widths: IntArray) -> IntArray:
-        return rounding.width_step(widths)
 
     def first_convolution(self, stage: int) -> dict[str, int]:
         """Kernel, stride, padding and groups of the first convolution in the stage numbered from 0."""

@@ -12,10 +12,10 @@ from typing import ClassVar
 import numpy as np
 
 from scaler import cost
-from scaler.architecture import Architecture, FloatArray, IntArray
+from scaler.architecture import Architecture
 from scaler.cost import Block, Int, Layer
 from scaler.errors import InputError
-from scaler.rounding import round_channels
+from scaler.rounding import FloatArray, IntArray, round_channels
 
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
 """Stride of the first block in each stage."""

@@ -22,13 +22,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from scaler import cost
-from scaler.architecture import Architecture, FloatArray, IntArray
+from scaler.architecture import Architecture
 from scaler.cost import Block, Cost, Int, Layer
 from scaler.errors import InputError, unknown
-from scaler.rounding import round_channels
 
 KERNELS = (3, 5)
 NORMS = ("batch", "none")
@@ -129,19 +126,6 @@ class Inception(Architecture):
         if not isinstance(self.aux_heads, bool):
             raise InputError(f"aux_heads: {self.aux_heads!r} is no choice; give true or false")
         Architecture.__post_init__(self)
-
-    @classmethod
-    def round_depths(cls, depths: FloatArray) -> IntArray:
-        return np.maximum(np.floor(depths + 0.5).astype(np.int64), 1)
-
-    @classmethod
-    def round_widths(cls, widths: FloatArray) -> IntArray:
-        """Multiples of 8; below 64 multiples of 4, since 8 is no small step there."""
-        return np.where(widths < 64, round_channels(widths, 4), round_channels(widths, 8))
-
-    @classmethod
-    def width_step(cls, widths: IntArray) -> IntArray:
-        return np.where(widths < 64, 4, 8)
 
     def stem_channels(self, widths: Sequence[Int]) -> Int:
         """Channels of the imagenet stem's 7×7 and 1×1 convolutions."""

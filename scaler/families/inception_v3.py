@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from scaler import cost
-from scaler.architecture import Architecture, FloatArray, IntArray
+from scaler.architecture import Architecture
 from scaler.cost import Block, Cost, Int, Layer
 from scaler.errors import InputError
+from scaler.rounding import FloatArray, IntArray
 
 _DEPTHS = (3, 5, 3)
 _WIDTHS = (192, 288, 768, 2048)

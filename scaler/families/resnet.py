@@ -10,13 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from scaler import cost
-from scaler.architecture import Architecture, FloatArray, IntArray
+from scaler.architecture import Architecture
 from scaler.cost import Block, Int, Layer
 from scaler.errors import InputError, unknown
-from scaler.rounding import round_channels
 
 BLOCKS = ("basic", "bottleneck")
 STEMS = ("imagenet", "deep", "cifar")
@@ -79,19 +76,6 @@ class ResNet(Architecture):
             raise InputError(f"widths: the imagenet stem has 64 channels, not {self.widths[0]}; stem = 'deep' scales")
         if self.stem != "imagenet" and self.widths[0] % 2:  # timm's class doubles half of the channels
             raise InputError(f"widths: a {self.stem} stem of {self.widths[0]} channels is odd; give an even number")
-
-    @classmethod
-    def round_depths(cls, depths: FloatArray) -> IntArray:
-        return np.maximum(np.floor(depths + 0.5).astype(np.int64), 1)
-
-    @classmethod
-    def round_widths(cls, widths: FloatArray) -> IntArray:
-        """Multiples of 8; below 64 multiples of 4, since 8 is no small step there."""
-        return np.where(widths < 64, round_channels(widths, 4), round_channels(widths, 8))
-
-    @classmethod
-    def width_step(cls, widths: IntArray) -> IntArray:
-        return np.where(widths < 64, 4, 8)
 
     def blocks(self, depths: Sequence[Int], widths: Sequence[Int], resolution: Int) -> Iterator[Block]:
         stem = widths[0]

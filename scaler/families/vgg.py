@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scaler import cost, rounding
-from scaler.architecture import Architecture, FloatArray, IntArray
+from scaler import cost
+from scaler.architecture import Architecture
 from scaler.cost import Block, Int, Layer
 from scaler.errors import InputError, unknown
 
@@ -69,19 +69,6 @@ class VGG(Architecture):
                 extent = f"from 1 to {limit}" if limit else "of at least 1"
                 raise InputError(f"{field}: {value!r} is not a whole number {extent}")
         Architecture.__post_init__(self)
-
-    @classmethod
-    def round_depths(cls, depths: FloatArray) -> IntArray:
-        return rounding.round_blocks(depths)
-
-    @classmethod
-    def round_widths(cls, widths: FloatArray) -> IntArray:
-        """Multiples of 8; below 64 multiples of 4."""
-        return rounding.round_widths(widths)
-
-    @classmethod
-    def width_step(cls, widths: IntArray) -> IntArray:
-        return rounding.width_step(widths)
 
     def blocks(self, depths: Sequence[Int], widths: Sequence[Int], resolution: Int) -> Iterator[Block]:
         *channels, hidden = widths
