@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scaler.cli.options import storage_option, study_argument
+from scaler.errors import WorkError
 
 if TYPE_CHECKING:
     from scaler.study import StudyConfig
@@ -47,6 +48,8 @@ def search(
             "storage.url": storage,
         },
     )
+    from optuna.trial import TrialState
+
     from scaler import workflow
     from scaler.cli.progress import Progress
     from scaler.study import best_trial, finished_trials
@@ -58,6 +61,9 @@ def search(
         click.echo(f"space exhausted after {progress.exhausted_after} networks")
     elif not progress.evaluated:
         click.echo(f"{config.name} is finished: {count} of {config.search.trials} trials")
+    if count and all(trial.state != TrialState.COMPLETE for trial in searched.get_trials(deepcopy=False)):
+        reason = finished_trials(searched)[-1].user_attrs.get("failure", "stopped early")
+        raise WorkError(f"none of {count} trials completed, the last one: {reason}; see {config.folder / 'scaler.log'}")
     best = best_trial(searched)
     click.echo(
         f"best of {count} trials: {best.user_attrs['model']} with accuracy {best.value:.4f}\n"

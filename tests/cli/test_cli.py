@@ -126,6 +126,16 @@ def test_an_exhausted_space_is_a_clean_end(capsys: pytest.CaptureFixture[str], t
     assert f"best of {networks} trials" in out
 
 
+def test_a_search_in_which_everything_fails_is_no_success(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    file = tiny / "tiny" / "study.toml"
+    file.write_text(file.read_text().replace("learning_rate = 5e-3", 'learning_rate = 1000\noptimizer = "sgd"'))
+    code, out, errors = run(capsys, "search", "tiny", "--trials", "2")
+    assert code == 1
+    assert out.count("failed: loss not finite") == 2
+    assert "none of 2 trials completed, the last one: loss not finite in epoch" in errors
+    assert len(errors.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
