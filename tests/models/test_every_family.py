@@ -44,7 +44,7 @@ def test_a_network_does_all_that_timm_and_torch_ask(space: str, index: int) -> N
     model.reset_classifier(7)
     assert model(images).shape == (2, 7)
     model.reset_classifier(0)
-    assert model(images).shape == (2, model.num_features)
+    assert model(images).shape == (2, model.head_hidden_size)
 
     entry = timm_entry(network)
     features = timm.create_model(entry.name, **entry.model_args, in_chans=1, features_only=True).eval()
