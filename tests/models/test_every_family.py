@@ -51,7 +51,8 @@ def test_a_network_does_all_that_timm_and_torch_ask(space: str, index: int) -> N
     maps = features(images)
     assert [feature.shape[1] for feature in maps] == features.feature_info.channels()
     for feature, reduction in zip(maps, features.feature_info.reduction(), strict=True):
-        assert abs(feature.shape[-1] - network.resolution / reduction) <= 1
+        # An unpadded pooling drops up to a pixel, and the ones before it up to a half, a quarter, … of one.
+        assert abs(feature.shape[-1] - network.resolution / reduction) < 2
 
 
 @pytest.mark.parametrize("space", SPACES)
