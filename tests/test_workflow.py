@@ -207,32 +207,33 @@ def test_an_export_overwrites_only_an_export_and_only_when_told(inside: Path, tm
 
 @pytest.mark.parametrize("repeat", range(4 if FULL else 1))
 def test_a_killed_search_is_resumed_without_loss(tiny: Path, repeat: int) -> None:
-    command = [sys.executable, "-m", "scaler", "search", "tiny", "--trials", "5"]
+    command = [sys.executable, "-m", "scaler", "search", "tiny", "--trials", "8"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    config = scaler.load_study("tiny", {"search.trials": 5})
+    config = scaler.load_study("tiny", {"search.trials": 8})
     wanted = random.Random(repeat).randint(1, 3)
-    completed: dict[int, float] = {}
-    while len(completed) < wanted:
+    while len(list((config.folder / "artifacts").glob("*"))) < wanted:
         assert process.poll() is None, "the search ended before it was killed"
-        time.sleep(0.1)
-        study = existing_study(config)
-        completed = {t.number: t.value for t in study.trials if t.value is not None} if study else {}
+        time.sleep(0.05)
     time.sleep(random.Random(repeat).random())
     process.kill()
     process.wait()
+    killed = existing_study(config)
+    assert killed is not None
+    completed = {trial.number: trial.value for trial in killed.trials if trial.value is not None}
+    assert wanted - 1 <= len(completed) < 8
     subprocess.run([*command, "--resume"], check=True, stdout=subprocess.DEVNULL)
     study = existing_study(config)
     assert study is not None
     finished = finished_trials(study)
-    assert len(finished) == 5
+    assert len(finished) == 8
     assert {trial.state for trial in finished} == {TrialState.COMPLETE}
     assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
     assert completed.items() <= {trial.number: trial.value for trial in finished}.items()
-    assert len({trial.user_attrs["digest"] for trial in finished}) == 5
+    assert len({trial.user_attrs["digest"] for trial in finished}) == 8
 
 
 def test_ctrl_c_says_how_to_resume_and_a_plain_search_does_not_go_on(tiny: Path) -> None:
-    command = [sys.executable, "-m", "scaler", "search", "tiny"]
+    command = [sys.executable, "-m", "scaler", "search", "tiny", "--trials", "12"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert "accuracy" in process.stdout.readline()
@@ -243,8 +244,8 @@ def test_ctrl_c_says_how_to_resume_and_a_plain_search_does_not_go_on(tiny: Path)
     assert "Traceback" not in errors
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 2
-    assert "of 4 trials; continue it with --resume" in again.stderr
+    assert "of 12 trials; continue it with --resume" in again.stderr
     done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=True)
-    assert "best of 4 trials" in done.stdout
+    assert "best of 12 trials" in done.stdout
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "tiny is finished: 4 of 4 trials" in finished.stdout
+    assert "tiny is finished: 12 of 12 trials" in finished.stdout
