@@ -71,6 +71,7 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     model = build(architecture)
     layout = memory_format(model, device)
+    # torch documents the two arguments together, but its type stubs have no such overload.
     model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
     images = data.train.resized(architecture.resolution).to(device)
     labels = data.train.labels.to(device)
