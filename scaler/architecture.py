@@ -1,10 +1,12 @@
 """The full description of one network, as data: what every family's architecture has in common."""
 
 import dataclasses
+import functools
 import hashlib
 import json
+import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -14,12 +16,19 @@ from scaler import rounding
 from scaler.cost import Block, Cost, Int, Layer, expand, total
 from scaler.errors import InputError, unknown
 from scaler.rounding import FloatArray, IntArray
+from scaler.tracing import compiled
 
 ACTIVATIONS = ("relu", "leaky_relu", "silu", "gelu", "hard_swish", "elu", "tanh")
 """Nonlinearities without parameters, by timm's names."""
 
 _CHUNK = 8192
 """Networks priced at once: few enough for the intermediate arrays to stay in the processor's cache."""
+
+
+_PROGRAMS: dict[tuple[Any, ...], Callable[..., tuple[Int, ...]] | None] = {}
+"""The recorded walk of each template that has been priced; None after the first time, which walks."""
+
+_MAX_PROGRAMS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +142,43 @@ class Architecture(ABC):
 
     def cost(self) -> Cost:
         """Exact cost of one forward pass of one image."""
-        return total(self.blocks(self.depths, self.widths, self.resolution))
+        numbers = (*self.depths, *self.widths, self.resolution)
+        template = self._template
+        # Recording pays from the second network of a template on.
+        totals = self._totals if template not in _PROGRAMS else self._program(template)
+        _PROGRAMS.setdefault(template, None)
+        return Cost(*totals(*numbers))
 
     def costs(self, shapes: Shapes) -> Cost:
         """Exact costs of many networks at once, as int64 arrays of shape (n,)."""
+        program = self._program(self._template)
         costs = np.empty((3, len(shapes)), np.int64)
         for start in range(0, len(shapes), _CHUNK):
             part = shapes[start : start + _CHUNK]
-            cost = total(self.blocks(_columns(part.depths), _columns(part.widths), part.resolution))
-            costs[:, start : start + _CHUNK] = np.broadcast_arrays(
-                cost.macs, cost.params, cost.activations, part.resolution
-            )[:3]
+            totals = program(*_columns(part.depths), *_columns(part.widths), part.resolution)
+            for row, count in zip(costs, totals, strict=True):
+                row[start : start + _CHUNK] = count
         return Cost(*costs)
+
+    def _totals(self, *numbers: Int) -> tuple[Int, Int, Int]:
+        """MACs, parameters and activations by a walk over the layers, from depths, widths and resolution in a row."""
+        depths, widths = numbers[: self.stages], numbers[self.stages : -1]
+        cost = total(self.blocks(depths, widths, numbers[-1]))
+        return cost.macs, cost.params, cost.activations
+
+    def _program(self, template: tuple[Any, ...]) -> Callable[..., tuple[Int, ...]]:
+        """`_totals` as straight-line arithmetic."""
+        program = _PROGRAMS.get(template)
+        if program is None:
+            if len(_PROGRAMS) >= _MAX_PROGRAMS:
+                _PROGRAMS.clear()
+            program = _PROGRAMS[template] = compiled(self._totals, len(self.depths) + len(self.widths) + 1)
+        return program
+
+    @property
+    def _template(self) -> tuple[Any, ...]:
+        """What the operations of a walk over the layers depend on: all but the numbers that `Shapes` holds."""
+        return (type(self), len(self.depths), len(self.widths), *_knobs(type(self))(self))
 
     def layers(self) -> list[Layer]:
         """Every layer in order; their costs add up to `cost()`."""
@@ -223,6 +257,13 @@ class Architecture(ABC):
         """One short line for tables and progress: resolution, depths and widths."""
         depths, widths = ("-".join(map(str, numbers)) for numbers in (self.depths, self.widths))
         return f"{self.resolution} px, depths {depths}, widths {widths}"
+
+
+@functools.cache
+def _knobs(family: type[Architecture]) -> Callable[[Architecture], tuple[Any, ...]]:
+    varying = ("depths", "widths", "resolution", "activation", "dropout")
+    names = [field.name for field in dataclasses.fields(family) if field.name not in varying]
+    return operator.attrgetter(*names)
 
 
 def _columns(array: IntArray) -> tuple[IntArray, ...]:

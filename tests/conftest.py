@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch loads: small netwo
 FULL = os.environ.get("CI") == "true"
 """Whether to run the full counts of examples, kills and repeats."""
 
-DRAWS = 100 if FULL else 15
+DRAWS = 300 if FULL else 15
 """How many random networks of a family the costly comparisons with torch draw."""
 
 hypothesis.settings.register_profile("local", max_examples=60, deadline=None)

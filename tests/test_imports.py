@@ -18,6 +18,7 @@ ROOMS = [
     "toml",
     "shipped",
     "cost",
+    "tracing",
     "rounding",
     "architecture",
     "families",

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from scaler import cost
+from scaler import cost, tracing
 from scaler.architecture import Architecture
 from scaler.cost import Block, Int, Layer
 from scaler.errors import InputError
@@ -147,17 +147,19 @@ def _squeeze_excite(channels: Int, ratio: float) -> tuple[Layer, ...]:
     """The two 1×1 convolutions over the pooled map of `channels`, squeezed to `ratio` of them, at least 1."""
     if ratio == 0:
         return ()
-    # The float product and its rounding, half to even, are timm's, to the last bit.
-    product = channels * ratio
-    squeezed: Int
-    if isinstance(product, float):
-        squeezed = max(1, round(product))
-    else:
-        squeezed = np.maximum(np.rint(product), 1).astype(np.int64)
+    squeezed = tracing.apply(_squeezed, channels, ratio)
     return (
         cost.conv("se.conv_reduce", channels, squeezed, 1, kernel=1, bias=True),
         cost.conv("se.conv_expand", squeezed, channels, 1, kernel=1, bias=True),
     )
+
+
+def _squeezed(channels: Int, ratio: float) -> Int:
+    """The float product and its rounding, half to even, are timm's, to the last bit."""
+    product = channels * ratio
+    if isinstance(product, float):
+        return max(1, round(product))
+    return np.maximum(np.rint(product), 1).astype(np.int64)
 
 
 _B0 = EfficientNet(

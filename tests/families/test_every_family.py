@@ -8,6 +8,7 @@ import pytest
 
 from scaler import CLASSICS, FAMILIES, RULES, Budget, Shares, Triangle, classic, from_dict, load_space
 from scaler.architecture import Shapes
+from scaler.cost import total
 from scaler.shipped import shipped
 from tests.conftest import FULL
 
@@ -55,18 +56,29 @@ def test_networks_of_the_triangle_are_distinct_on_budget_and_survive_their_plain
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_array_cost_equals_scalar_cost(space: str) -> None:
+def test_array_cost_equals_the_sum_over_the_layers(space: str) -> None:
     template = triangle(space).root
     rng = np.random.default_rng(1)
-    count = 20_000 if FULL else 500
+    count = 100_000 if FULL else 1000
     grown = template.scaled_shapes(*(rng.uniform(0.2, 3, count) for _ in range(3)))
     depths = np.maximum(1, grown.depths + rng.integers(-1, 3, grown.depths.shape))
     shapes = Shapes(depths, grown.widths, grown.resolution)
     costs = template.costs(shapes)
-    for index in range(count):
-        cost = template.at(shapes, index).cost()
-        found = (costs.macs[index], costs.params[index], costs.activations[index])
-        assert found == (cost.macs, cost.params, cost.activations)
+    numbers = np.column_stack([depths, grown.widths, grown.resolution]).tolist()
+    for index, (*shape, side) in enumerate(numbers):
+        layers = total(template.blocks(shape[: template.stages], shape[template.stages :], side))
+        assert (costs.macs[index], costs.params[index], costs.activations[index]) == (
+            layers.macs,
+            layers.params,
+            layers.activations,
+        )
+
+
+@pytest.mark.parametrize("name", CLASSICS)
+def test_a_cost_is_the_same_walked_and_recorded(name: str) -> None:
+    network = classic(name)
+    layers = total(network.blocks(network.depths, network.widths, network.resolution))
+    assert [network.cost(), network.cost()] == [layers, layers]
 
 
 @pytest.mark.parametrize("space", SPACES)
