@@ -1,8 +1,9 @@
 """A walk over symbols, recorded once as straight-line arithmetic that prices ints and int64 arrays without the walk.
 
-A family's walk builds layer after layer, with names and shapes, out of a few hundred additions and multiplications. What
-it computes depends on its numbers; which operations it takes never does. So one walk over `Symbol`s in place of numbers
-yields the list of operations; `compiled` drops the repeated and unused ones and writes the rest as one Python function.
+A family's walk builds layer after layer, with names and shapes, out of a few hundred additions and multiplications.
+What it computes depends on its numbers; which operations it takes never does. So one walk over `Symbol`s in place of
+numbers yields the list of operations; `compiled` drops the repeated and unused ones and writes the rest as one Python
+function.
 """
 
 from collections.abc import Callable
