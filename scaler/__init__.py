@@ -17,9 +17,9 @@ from scaler.space import Space, Triangle, load_space
 
 if TYPE_CHECKING:
     from scaler.board import leaderboard
+    from scaler.config import load_study
     from scaler.exporter import export
     from scaler.models import build
-    from scaler.study import load_study
     from scaler.workflow import baselines, confirm, search
 
 __version__ = "0.1.0"
@@ -55,7 +55,7 @@ _LAZY = {
     "confirm": "scaler.workflow",
     "export": "scaler.exporter",
     "leaderboard": "scaler.board",
-    "load_study": "scaler.study",
+    "load_study": "scaler.config",
     "search": "scaler.workflow",
 }
 

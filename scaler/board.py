@@ -8,9 +8,11 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from scaler.config import StudyConfig, load_study
 from scaler.errors import InputError
 from scaler.models import timm_entry
-from scaler.study import Record, StudyConfig, existing_study, has_record, is_finished, load_study
+from scaler.record import Record, has_record, is_finished
+from scaler.study import existing_study
 
 COLUMNS = {
     "rank": "place by accuracy, 1 is best; equal accuracies share the better place",

@@ -21,17 +21,12 @@ from torch import nn
 
 from scaler import fresh_check
 from scaler.budget import format_quantity
+from scaler.config import StudyConfig, load_study
 from scaler.data import INTERPOLATION, Dataset, load_data
 from scaler.errors import InputError, WorkError
 from scaler.models import build, timm_entry
-from scaler.study import (
-    Record,
-    StudyConfig,
-    best_trial,
-    existing_study,
-    load_study,
-    stored_config,
-)
+from scaler.record import Record
+from scaler.study import best_trial, existing_study, stored_config
 from scaler.training import timm_batch
 
 _BATCH = 64  # as in fresh_check: equal batches give equal bits

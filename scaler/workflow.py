@@ -10,23 +10,14 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState, create_trial
 
+from scaler.config import StudyConfig, load_study
 from scaler.data import Dataset, load_data
 from scaler.errors import InputError
 from scaler.executors import Driver, Observer, run_locally
+from scaler.record import Record, has_record, is_finished
 from scaler.scaling import RULES
 from scaler.space import Triangle
-from scaler.study import (
-    Record,
-    StudyConfig,
-    best_trial,
-    finished_trials,
-    has_record,
-    is_finished,
-    load_study,
-    open_study,
-    release_interrupted,
-    sole_driver,
-)
+from scaler.study import best_trial, finished_trials, open_study, release_interrupted, sole_driver
 from scaler.training import TrainingEvaluator
 
 BASELINE_RULES = ("depth", "width", "resolution", "compound")

@@ -1,65 +1,14 @@
 import json
-from pathlib import Path
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from scaler import InputError, classic, load_study
-from scaler.study import Record, best_trial, existing_study, open_study, sole_driver, stored_config
+from scaler.record import Record
+from scaler.study import best_trial, existing_study, open_study, sole_driver, stored_config
 
 pytestmark = pytest.mark.usefixtures("tiny")
-
-
-def test_a_study_is_found_by_folder_file_results_and_shipped_name(tiny: Path) -> None:
-    assert load_study("tiny") == load_study("tiny/study.toml") == load_study(tiny / "tiny")
-    assert load_study("quickstart").name == "quickstart"
-    open_study(load_study("tiny", {"name": "renamed"}))
-    assert load_study("renamed").name == "renamed"
-
-
-def test_the_resolved_copy_asks_the_same_question() -> None:
-    config = load_study("tiny")
-    open_study(config)
-    resolved = load_study(config.folder / "study.toml")
-    assert resolved == config
-    assert "momentum" not in (config.folder / "study.toml").read_text()
-    assert 'optimizer = "adamw"' in (config.folder / "study.toml").read_text()
-
-
-def test_overrides_replace_single_settings() -> None:
-    config = load_study("tiny", {"budget.macs": "5M", "search.trials": 7, "name": None})
-    assert config.budget.macs == 5_000_000
-    assert (config.search.trials, config.name) == (7, "tiny")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('space = "resnet"', 'space = "resnext"', r"space: 'resnext' is unknown \(did you mean 'resnet'\?\)"),
-        ("trials = 4", "trails = 4", r"search: 'trails' is unknown \(did you mean 'trials'\?\)"),
-        ("trials = 4", "trials = 0", r"search\.trials: 0 is no number of trials"),
-        ("growth = 4", "growth = 1", r"search\.growth: 1 is no growth"),
-        ("growth = 4", 'sampler = "tpi"', r"search\.sampler: 'tpi' is unknown"),
-        ("growth = 4", 'pruner = "asha"', r"search\.pruner: 'asha' is unknown"),
-        ("growth = 4", "seed = -1", r"search\.seed: -1 is out of range"),
-        ('macs = "400K"', 'macs = "400Q"', r"budget\.macs: '400Q' is no amount"),
-        ('macs = "400K"', "", "budget: no limit given"),
-        ('name = "tiny"', 'name = "a/b"', "name: 'a/b' cannot name a folder"),
-        ('name = "tiny"', 'name = "a.b"', "name: 'a.b' has a dot"),
-        ('name = "tiny"', 'objective = "acc"', "objective: 'acc' is unknown"),
-        ("[recipe]", '[executor]\nkind = "slurm"\n[recipe]', r"executor\.kind: 'slurm' is unknown"),
-        ("[recipe]", "[executor]\nthreads = 0\n[recipe]", r"executor\.threads: 0 is no number of threads"),
-        ("[recipe]", "[recipes]", r"study: 'recipes' is unknown \(did you mean 'recipe'\?\)"),
-        ('[data]\nname = "digits"', "", r"study\.data: missing"),
-    ],
-)
-def test_what_is_wrong_in_a_study_file_is_named(tiny: Path, old: str, new: str, message: str) -> None:
-    file = tiny / "tiny" / "study.toml"
-    assert old in file.read_text()
-    file.write_text(file.read_text().replace(old, new))
-    with pytest.raises(InputError, match=f"^{message}"):
-        load_study("tiny")
 
 
 @pytest.mark.parametrize(

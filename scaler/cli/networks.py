@@ -82,7 +82,7 @@ def describe(name: str, depth: float, width: float, resolution: int | None, laye
 
 def _describe_study(name: str, as_json: bool) -> None:
     try:
-        from scaler.study import load_study
+        from scaler.config import load_study
 
         config = load_study(name)
     except InputError as error:

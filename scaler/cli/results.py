@@ -27,7 +27,7 @@ def leaderboard(studies: tuple[str, ...], form: str, storage: str | None) -> Non
         raise InputError("study: there are no results in runs/; run scaler search first, or name a study")
     from scaler.board import leaderboard as make_table
     from scaler.board import unranked
-    from scaler.study import load_study
+    from scaler.config import load_study
 
     configs = [load_study(name, {"storage.url": storage}) for name in names]
     table = make_table(configs)
@@ -67,8 +67,8 @@ def export(study: str, trial: str, folder: str, force: bool, storage: str | None
     """
     import optuna
 
+    from scaler.config import load_study
     from scaler.exporter import export as write
-    from scaler.study import load_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     found = write(load_study(study, {"storage.url": storage}), trial, folder, force=force)

@@ -9,7 +9,7 @@ from scaler.cli.options import storage_option, study_argument
 from scaler.errors import WorkError
 
 if TYPE_CHECKING:
-    from scaler.study import StudyConfig
+    from scaler.config import StudyConfig
 
 
 @click.command()
@@ -117,7 +117,7 @@ def confirm(study: str, top: int, seeds: int, storage: str | None) -> None:
 
 
 def _load(study: str, overrides: dict[str, Any]) -> "StudyConfig":
-    from scaler.study import load_study
+    from scaler.config import load_study
 
     config = load_study(study, overrides)
     _log_to_folder(config)

@@ -8,10 +8,12 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import FrozenTrial, TrialState
 
+from scaler.config import StudyConfig
 from scaler.evaluation import Result
+from scaler.record import DUPLICATE, Record, has_record
 from scaler.samplers import TriangleSampler, distributions, params_to_shares
 from scaler.space import Triangle
-from scaler.study import DUPLICATE, Record, StudyConfig, finished_trials, has_record, interrupt, taken_digests
+from scaler.study import finished_trials, interrupt, taken_digests
 
 _LOG = logging.getLogger(__name__)
 

@@ -10,9 +10,10 @@ import pytest
 from optuna.trial import TrialState
 
 from scaler import Architecture, load_study
+from scaler.config import StudyConfig
 from scaler.evaluation import EvaluationError, Evaluator, Report, Result
 from scaler.executors import Driver, Observer, run_locally
-from scaler.study import StudyConfig, finished_trials, open_study, release_interrupted, taken_digests
+from scaler.study import finished_trials, open_study, release_interrupted, taken_digests
 from scaler.workflow import triangle_of
 
 EXECUTORS: dict[str, Callable[[Driver, Evaluator], None]] = {"local": run_locally}

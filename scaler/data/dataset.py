@@ -7,39 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn import functional
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize as torchvision_resize
 
-from scaler.errors import InputError, unknown
+from scaler.data.config import DataConfig
 
 INTERPOLATION = "bicubic"
 """How images are resized, in timm's word: the fast path here and timm's eval transform use the same."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataConfig:
-    """Which images, and how they are split.
-
-    name        a data set
-    resolution  side, in pixels, of the root network's input; by default what suits the data set
-    validation  share of the images that the search selects on
-    test        share of the images that only `scaler confirm` looks at
-    seed        seed of the stratified split
-    """
-
-    name: str
-    resolution: int | None = None
-    validation: float = 0.2
-    test: float = 0.2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.name not in _SOURCES:
-            raise unknown("data.name", self.name, _SOURCES)
-        for field in ("validation", "test"):
-            if not 0 < getattr(self, field) < 0.5:
-                raise InputError(f"data.{field}: {getattr(self, field)} is no share of the images; give 0.05 to 0.45")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,22 +123,3 @@ def normalize(images: torch.Tensor, data: Dataset) -> torch.Tensor:
     mean = torch.tensor(data.mean, device=images.device).view(1, -1, 1, 1)
     std = torch.tensor(data.std, device=images.device).view(1, -1, 1, 1)
     return (images.float() / 255 - mean) / std
-
-
-def augment(images: torch.Tensor, *, shift: float, flip: bool, generator: torch.Generator) -> torch.Tensor:
-    """Shifted (by up to `shift` of the side, the edge filled with black) and mirrored images, drawn per sample.
-
-    `images` is uint8 (n, channels, side, side) on any device; `generator` lives on the CPU.
-    """
-    count, _, side, _ = images.shape
-    pad = round(shift * side)
-    if pad:
-        padded = functional.pad(images, (pad, pad, pad, pad))
-        offsets = torch.randint(0, 2 * pad + 1, (2, count, 1), generator=generator).to(images.device)
-        rows, columns = offsets + torch.arange(side, device=images.device)
-        sample = torch.arange(count, device=images.device).view(-1, 1, 1)
-        images = padded.permute(0, 2, 3, 1)[sample, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-    if flip:
-        mirrored = torch.rand(count, generator=generator).to(images.device) < 0.5
-        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
-    return images

@@ -1,0 +1,193 @@
+"""A study's question: study.toml, read and validated."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from scaler.budget import Budget
+from scaler.data import DataConfig
+from scaler.errors import InputError, nearest, unknown
+from scaler.recipe import Recipe
+from scaler.shipped import shipped
+from scaler.space import Space, load_space
+from scaler.toml import from_table, read_toml
+
+SAMPLERS = ("tpe", "random")
+PRUNERS = ("none", "median", "successive_halving", "hyperband")
+OBJECTIVES = ("accuracy",)
+EXECUTORS = ("local",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchConfig:
+    """How the space is searched.
+
+    trials   networks to evaluate
+    sampler  which of Optuna's samplers proposes rules: tpe or random
+    pruner   which of Optuna's pruners stops hopeless trainings: none, median, successive_halving or hyperband
+    seed     seed of the sampler and of every training
+    growth   factor from the base's MACs to the budget, sensible between 4 and 32
+    """
+
+    trials: int = 50
+    sampler: str = "tpe"
+    pruner: str = "none"
+    seed: int = 0
+    growth: float = 8.0
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise InputError(f"search.trials: {self.trials} is no number of trials; give at least 1")
+        if self.sampler not in SAMPLERS:
+            raise unknown("search.sampler", self.sampler, SAMPLERS)
+        if self.pruner not in PRUNERS:
+            raise unknown("search.pruner", self.pruner, PRUNERS)
+        if not 0 <= self.seed < 2**31:
+            raise InputError(f"search.seed: {self.seed} is out of range; give 0 to 2147483647")
+        if not 1 < self.growth <= 1024:
+            raise InputError(f"search.growth: {self.growth:g} is no growth; give 4 to 32")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorConfig:
+    """Where the networks are evaluated.
+
+    kind     local: one after another in this process
+    threads  CPU threads of a training; torch's own number by default. Small networks do best with 1
+    """
+
+    kind: str = "local"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and not 1 <= self.threads <= 1024:
+            raise InputError(f"executor.threads: {self.threads} is no number of threads; give at least 1")
+        if self.kind not in EXECUTORS:
+            raise unknown("executor.kind", self.kind, EXECUTORS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageConfig:
+    """Where the study's trials are kept: an SQLAlchemy URL, by default an SQLite file beside the results."""
+
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StudyFile:
+    """The tables of a study.toml, before they are read any further."""
+
+    space: str | dict[str, Any]
+    budget: dict[str, Any]
+    data: dict[str, Any]
+    name: str | None = None
+    objective: str = "accuracy"
+    recipe: dict[str, Any] = field(default_factory=dict)
+    search: dict[str, Any] = field(default_factory=dict)
+    executor: dict[str, Any] = field(default_factory=dict)
+    storage: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyConfig:
+    """One question: a space, data, a budget, a recipe, and how to search.
+
+    root is the folder that holds `runs/`, where results go; the current folder by default.
+    """
+
+    name: str
+    space: Space
+    budget: Budget
+    data: DataConfig
+    recipe: Recipe = field(default_factory=Recipe)
+    objective: str = "accuracy"
+    search: SearchConfig = field(default_factory=SearchConfig)
+    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    root: Path = field(default_factory=Path.cwd)
+
+    def __post_init__(self) -> None:
+        if not self.name or any(character in '/\\:"' for character in self.name) or self.name.startswith("."):
+            raise InputError(f"name: {self.name!r} cannot name a folder; use letters, digits, '-' and '_'")
+        if "." in self.name:
+            raise InputError(f"name: {self.name!r} has a dot, which marks a study's parts; use '-' or '_'")
+        if self.objective not in OBJECTIVES:
+            raise unknown("objective", self.objective, OBJECTIVES)
+
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, Any], default_name: str, folder: Path) -> Self:
+        """The config in a study file's tables; a space given as a path is relative to `folder`."""
+        file = from_table(_StudyFile, tables, "study")
+        if isinstance(file.space, dict):
+            space = from_table(Space, file.space, "space")
+        else:
+            is_path = file.space.endswith(".toml")
+            space = load_space(folder / file.space if is_path else file.space)
+        return cls(
+            name=file.name or default_name,
+            space=space,
+            budget=Budget.from_table(file.budget),
+            data=from_table(DataConfig, file.data, "data"),
+            recipe=from_table(Recipe, file.recipe, "recipe"),
+            objective=file.objective,
+            search=from_table(SearchConfig, file.search, "search"),
+            executor=from_table(ExecutorConfig, file.executor, "executor"),
+            storage=from_table(StorageConfig, file.storage, "storage"),
+        )
+
+    def to_tables(self) -> dict[str, Any]:
+        """The resolved config as a study file's tables, every default spelled out."""
+        tables = _without_none(dataclasses.asdict(self))
+        del tables["root"]
+        return tables
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.root / "runs" / self.name
+
+    @property
+    def storage_url(self) -> str:
+        """The storage that holds the trials."""
+        return self.storage.url or f"sqlite:///{self.folder / 'study.db'}"
+
+
+def load_study(study: str | Path, overrides: Mapping[str, Any] | None = None) -> StudyConfig:
+    """The study in a folder, in a .toml file, with results in runs/ under a name, or shipped under a name.
+
+    `overrides` replaces single settings by their dotted names, e.g. `{"budget.macs": "5M"}`; None values are ignored.
+    """
+    path = Path(study)
+    if path.is_dir():
+        path = path / "study.toml"
+    elif path.suffix != ".toml" and (Path.cwd() / "runs" / path / "study.toml").is_file():
+        path = Path.cwd() / "runs" / path / "study.toml"
+    elif path.suffix != ".toml":
+        known = sorted(folder.parent.name for folder in shipped("studies").glob("*/study.toml"))
+        if str(study) not in known:
+            raise InputError(
+                f"study: {str(study)!r} is no folder, .toml file or shipped study{nearest(str(study), known)}; "
+                f"shipped: {', '.join(known)}"
+            )
+        path = shipped("studies") / str(study) / "study.toml"
+    if not path.is_file():
+        raise InputError(f"study: there is no {path}; give a folder with a study.toml")
+    tables = read_toml(path)
+    for name, value in (overrides or {}).items():
+        if value is None:
+            continue
+        table, _, key = name.rpartition(".")
+        target = tables.setdefault(table, {}) if table else tables
+        if isinstance(target, dict):
+            target[key] = value
+    return StudyConfig.from_tables(tables, default_name=path.resolve().parent.name, folder=path.parent)
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }

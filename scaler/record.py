@@ -1,0 +1,76 @@
+"""What a trial says about itself."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Self
+
+from optuna.trial import FrozenTrial
+
+from scaler.architecture import Architecture
+from scaler.families import from_dict
+
+INTERRUPTED = "interrupted"
+"""The failure of a trial whose process ended before the trial did; its network is evaluated again."""
+
+DUPLICATE = "duplicate"
+"""The failure of a trial whose network another trial had taken already; it is not evaluated and does not count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a trial says about itself, in Optuna user attributes; the leaderboard reads nothing else.
+
+    source         discovered, rule or classic
+    model          a short name for tables
+    rule           shares of depth, width and resolution, or None
+    seed           seed of the training
+    weights        id of the artifact that holds the weights
+    repeats        number of the trial of the main study that has the same network and seed, or the same network
+    failure        why it failed
+    """
+
+    architecture: Architecture
+    source: str
+    model: str
+    seed: int
+    rule: list[float] | None = None
+    epochs: int | None = None
+    train_seconds: float | None = None
+    images_per_second: float | None = None
+    device: str | None = None
+    weights: str | None = None
+    repeats: int | None = None
+    test_accuracy: float | None = None
+    test_images: int | None = None
+    failure: str | None = None
+
+    def to_attributes(self) -> dict[str, Any]:
+        """The record as user attributes, cost and digest included."""
+        attributes = {
+            item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "architecture"
+        }
+        cost = self.architecture.cost()
+        return {
+            "architecture": self.architecture.to_dict(),
+            "digest": self.architecture.digest,
+            **dataclasses.asdict(cost),
+            **{name: value for name, value in attributes.items() if value is not None},
+        }
+
+    @classmethod
+    def from_trial(cls, trial: FrozenTrial) -> Self:
+        """The record of a trial that has one (every trial whose network is known)."""
+        known = {item.name for item in dataclasses.fields(cls)}
+        attributes = {name: value for name, value in trial.user_attrs.items() if name in known}
+        attributes["architecture"] = from_dict(attributes["architecture"])
+        return cls(**attributes)
+
+
+def has_record(trial: FrozenTrial) -> bool:
+    """Whether the trial got as far as having a network."""
+    return "architecture" in trial.user_attrs
+
+
+def is_finished(trial: FrozenTrial) -> bool:
+    """Whether the trial counts: its network was evaluated to an end, good or bad."""
+    return trial.state.is_finished() and trial.user_attrs.get("failure") not in (INTERRUPTED, DUPLICATE)
