@@ -234,7 +234,13 @@ def test_a_killed_search_is_resumed_without_loss(tiny: Path, repeat: int) -> Non
 
 def test_ctrl_c_says_how_to_resume_and_a_plain_search_does_not_go_on(tiny: Path) -> None:
     command = [sys.executable, "-m", "scaler", "search", "tiny", "--trials", "12"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     assert process.stdout is not None
     assert "accuracy" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
