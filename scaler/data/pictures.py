@@ -55,9 +55,10 @@ def open_picture(file: Path | BinaryIO, channels: int | None = None) -> Image.Im
     """The picture as a person sees it, of mode "L" (`channels` 1) or "RGB" (3), with nothing but pixels in it.
 
     `channels` None keeps a grey picture grey: one stored as grey or with a palette of greys; an RGB file stays RGB,
-    whatever its pixels. Transparent pixels lie on white. Of an animation the first frame is taken. Grey of 16 bits is scaled
-    from 0..65535; of 32 bits or floating point from 0 to the first of 1 (floating point only), 255, 65535, 2³¹-1 that
-    no value exceeds, negative values being black. Raises `BadPicture`, and nothing else, for what cannot be shown.
+    whatever its pixels. Transparent pixels lie on white. Of an animation the first frame is taken. Grey of 16 bits is
+    scaled from 0..65535; of 32 bits or floating point from 0 to the first of 1 (floating point only), 255, 65535 and
+    2³¹-1 that no value exceeds, negative values being black. Raises `BadPicture`, and nothing else, for what cannot be
+    shown.
     """
     with _opened(file) as image:
         image.load()  # first: TIFF turns itself while it loads, and then no longer says that it was turned
