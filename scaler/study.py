@@ -16,7 +16,7 @@ from scaler.config import StudyConfig
 from scaler.errors import InputError
 from scaler.record import INTERRUPTED, has_record, is_finished
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised whenever the records of older studies can no longer be read."""
 
 _ATTRIBUTE = "scaler"

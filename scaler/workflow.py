@@ -13,12 +13,12 @@ from optuna.trial import TrialState, create_trial
 from scaler.config import StudyConfig, load_study
 from scaler.data import Dataset, load_data
 from scaler.errors import InputError
+from scaler.evaluator import TrainingEvaluator
 from scaler.executors import Driver, Observer, run_locally
 from scaler.record import Record, has_record, is_finished
 from scaler.scaling import RULES
 from scaler.space import Triangle
 from scaler.study import best_trial, finished_trials, open_study, release_interrupted, sole_driver
-from scaler.training import TrainingEvaluator
 
 BASELINE_RULES = ("depth", "width", "resolution", "compound")
 
@@ -142,7 +142,14 @@ def confirm(
 
 
 def _evaluator(config: StudyConfig, data: Dataset, *, test: bool = False) -> TrainingEvaluator:
-    return TrainingEvaluator(data, config.recipe, threads=config.executor.threads, test=test)
+    return TrainingEvaluator(
+        data=data,
+        recipe=config.recipe,
+        objective=config.objective,
+        threads=config.executor.threads,
+        test=test,
+        checkpoints=config.folder / "checkpoints",
+    )
 
 
 def _config(study: str | Path | StudyConfig, overrides: Mapping[str, Any] | None = None) -> StudyConfig:
