@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from scaler.architecture import Architecture
-from scaler.data import INTERPOLATION, Dataset, Split, augment, normalize
+from scaler.data import INTERPOLATION, Augmentation, Dataset, Split, normalize
 from scaler.evaluation import EvaluationError, Report, Result
 from scaler.models import build
 from scaler.recipe import Recipe
@@ -75,6 +75,7 @@ def train(
     model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
     images = data.train.resized(architecture.resolution).to(device)
     labels = data.train.labels.to(device)
+    augmentation = Augmentation(shift=recipe.shift, flip=data.flip)
     steps = max(1, len(labels) // recipe.batch_size)
     optimizer = create_optimizer_v2(
         model, opt=recipe.optimizer, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, momentum=0.9
@@ -96,9 +97,10 @@ def train(
         losses = []
         for step in range(steps):
             chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            batch = augment(images[chosen], shift=recipe.shift, flip=data.flip, generator=generator)
+            draws = augmentation.draw(len(chosen), architecture.resolution, data.channels, generator)
+            batch = augmentation.apply(images[chosen], draws)
             loss = functional.cross_entropy(
-                model(normalize(batch, data).clone(memory_format=layout)),
+                model(normalize(batch, data, layout)),
                 labels[chosen],
                 label_smoothing=recipe.label_smoothing,
             )
