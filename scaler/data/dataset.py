@@ -1,4 +1,4 @@
-"""Data sets as uint8 tensors in memory: stratified splits, resizing, augmentation drawn per sample."""
+"""Data sets as uint8 tensors in memory: stratified splits, resizing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -116,10 +116,3 @@ def load_data(config: DataConfig) -> Dataset:
         resolution=config.resolution or source.resolution,
         flip=source.flip,
     )
-
-
-def normalize(images: torch.Tensor, data: Dataset) -> torch.Tensor:
-    """uint8 images (n, channels, side, side) as float32 of zero mean and unit variance over the training split."""
-    mean = torch.tensor(data.mean, device=images.device).view(1, -1, 1, 1)
-    std = torch.tensor(data.std, device=images.device).view(1, -1, 1, 1)
-    return (images.float() / 255 - mean) / std
