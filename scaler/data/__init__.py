@@ -2,6 +2,18 @@
 
 from scaler.data.augmentation import augment
 from scaler.data.config import DataConfig
-from scaler.data.dataset import INTERPOLATION, Dataset, Split, load_data, normalize
+from scaler.data.dataset import INTERPOLATION, Dataset, Split, normalize
+from scaler.data.loading import load_data
+from scaler.data.source import Source, open_source
 
-__all__ = ["INTERPOLATION", "DataConfig", "Dataset", "Split", "augment", "load_data", "normalize"]
+__all__ = [
+    "INTERPOLATION",
+    "DataConfig",
+    "Dataset",
+    "Source",
+    "Split",
+    "augment",
+    "load_data",
+    "normalize",
+    "open_source",
+]
