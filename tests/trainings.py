@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 def digits_data() -> Dataset:
     """scikit-learn's digits at up to 32 pixels."""
-    return load_data(DataConfig(name="digits"))
+    return load_data(DataConfig(name="digits"), side=32)
 
 
 def train_with_checkpoint(checkpoint: str, final: str, log: str, epochs: str) -> None:

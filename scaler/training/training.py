@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from scaler.architecture import Architecture
-from scaler.data import Dataset, normalize
+from scaler.data import Dataset, Draws, normalize
 from scaler.distributed import Group
 from scaler.evaluation import EvaluationError, Result
 from scaler.hardware import autocast, device_name, memory_format, memory_in_use, pick_precision, prepare
@@ -178,7 +178,7 @@ class Training:
         if self._group.leads:  # the others' dropout is their own
             restore_generators(state["generators"], self.device)
 
-    def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, Any]]:
+    def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, Draws]]:
         """This process's part of every global batch of an epoch: images, labels, and what augments them."""
         count, share = self._steps * self._batch, self._batch // self._group.size
         if self._sampled is not None:
@@ -192,13 +192,12 @@ class Training:
             draws = self._augmentation.draw(self._batch, self._side, self._data.channels, self._generator)
             yield images, labels, draws[first : first + share]
 
-    def _step(self, images: torch.Tensor, labels: torch.Tensor, draws: Any, update: int) -> torch.Tensor:
+    def _step(self, images: torch.Tensor, labels: torch.Tensor, draws: Draws, update: int) -> torch.Tensor:
         """One update of the weights; returns the loss."""
-        augmented = normalize(self._augmentation.apply(images, draws), self._data)
+        augmented = normalize(self._augmentation.apply(images, draws), self._data, self._layout)
         targets = labels
         if self._mixup:
             augmented, targets = self._mixup(augmented, labels)
-        augmented = augmented.clone(memory_format=self._layout)
         while True:
             self._optimizer.zero_grad()
             try:
