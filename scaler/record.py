@@ -24,6 +24,10 @@ class Record:
     model          a short name for tables
     rule           shares of depth, width and resolution, or None
     seed           seed of the training
+    accuracy       on the validation split; the trial's value is this, or balanced_accuracy or macro_f1, as the study's
+                   objective has it
+    precision      number format of the forward pass
+    micro_batch    images that fitted in memory at a time, where the batch as a whole did not
     weights        id of the artifact that holds the weights
     repeats        number of the trial of the main study that has the same network and seed, or the same network
     failure        why it failed
@@ -34,10 +38,15 @@ class Record:
     model: str
     seed: int
     rule: list[float] | None = None
+    accuracy: float | None = None
+    balanced_accuracy: float | None = None
+    macro_f1: float | None = None
     epochs: int | None = None
     train_seconds: float | None = None
     images_per_second: float | None = None
     device: str | None = None
+    precision: str | None = None
+    micro_batch: int | None = None
     weights: str | None = None
     repeats: int | None = None
     test_accuracy: float | None = None

@@ -16,11 +16,12 @@ from scaler.config import StudyConfig
 from scaler.errors import InputError
 from scaler.record import INTERRUPTED, has_record, is_finished
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised whenever the records of older studies can no longer be read."""
 
 _ATTRIBUTE = "scaler"
 _IDENTITY = ("space", "objective", "budget", "data", "recipe")
+_NO_QUESTION = ("data.root", "data.cache", "data.cache_limit", "data.workers")  # where the data lies, not what it is
 
 
 def open_study(config: StudyConfig, part: str = "") -> optuna.Study:
@@ -172,7 +173,7 @@ def _check_same_question(config: StudyConfig, stored: Mapping[str, Any]) -> None
     _check_schema(stored, config.name)
     before, now = _flat(stored["config"]), _flat(_without_storage(config))
     for key in sorted(before.keys() | now.keys()):
-        asked = key.split(".")[0] in _IDENTITY or key == "search.growth"
+        asked = (key.split(".")[0] in _IDENTITY and key not in _NO_QUESTION) or key == "search.growth"
         if asked and before.get(key) != now.get(key):
             raise InputError(
                 f"{key}: the trials of {config.name} were run with {before.get(key)!r}, not {now.get(key)!r}; "

@@ -94,8 +94,8 @@ class Driver:
 
     def tell(self, job: Job, result: Result) -> None:
         """Records the end of an evaluation: COMPLETE, PRUNED if it was stopped early, FAIL if its accuracy is none."""
-        if not math.isfinite(result.accuracy):
-            self.fail(job, f"accuracy is {result.accuracy}")
+        if not math.isfinite(result.value):
+            self.fail(job, f"{result.objective} is {result.value}")
             return
         weights = None
         if result.weights is not None:
@@ -107,10 +107,15 @@ class Driver:
             job,
             replace(
                 job.record,
+                accuracy=result.accuracy,
+                balanced_accuracy=result.balanced_accuracy,
+                macro_f1=result.macro_f1,
                 epochs=result.epochs,
                 train_seconds=round(result.train_seconds, 3),
                 images_per_second=round(result.images_per_second, 1),
                 device=result.device,
+                precision=result.precision or None,
+                micro_batch=result.micro_batch,
                 weights=weights,
                 test_accuracy=result.test_accuracy,
                 test_images=result.test_images or None,
@@ -119,7 +124,9 @@ class Driver:
         if result.stopped:
             self._finish(job, TrialState.PRUNED)
         else:
-            self._finish(job, TrialState.COMPLETE, result.accuracy)
+            self._finish(job, TrialState.COMPLETE, result.value)
+        if result.checkpoint is not None:
+            result.checkpoint.unlink(missing_ok=True)
 
     def fail(self, job: Job, reason: str) -> None:
         """Records that the network could not be evaluated, and why."""
