@@ -91,8 +91,7 @@ def _behind(name: str) -> Iterator[str]:
             raise InputError(f"images: there is no {name!r}; name a file, a folder with images or a pattern")
         for match in sorted(glob.glob(name, recursive=True), key=natural_key):
             if os.path.isdir(match):
-                # `**` lists the folders below as well; those come by themselves
-                yield from () if "**" in name else _behind(match)
+                yield from _behind(match)
             elif is_image_name(Path(match)):
                 yield match
 

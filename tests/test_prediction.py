@@ -180,6 +180,7 @@ def test_korean_labels_and_names_come_out_as_they_are(inside: Path, capsys: pyte
     assert [row[:2] for row in rows[1:]] == [[record["file"], record["label"]] for record in records]
     assert [float(row[2]) for row in rows[1:]] == [record["probability"] for record in records]
     assert out.count("\n") == 4
+    assert "\r" not in out
     table = run(capsys, "export", *names)[1]
     for record in records:
         (line,) = [line for line in table.splitlines() if record["file"] in line]

@@ -7,6 +7,7 @@ from typing import NoReturn
 import click
 
 from scaler import __version__
+from scaler.cli.data import data
 from scaler.cli.networks import classics, describe, families
 from scaler.cli.predict import predict
 from scaler.cli.results import export, leaderboard
@@ -44,7 +45,7 @@ def cli() -> None:
     """
 
 
-for command in (families, classics, describe, scale, search, baselines, confirm, leaderboard, export, predict):
+for command in (families, classics, describe, scale, data, search, baselines, confirm, leaderboard, export, predict):
     cli.add_command(command)
 
 
