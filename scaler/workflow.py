@@ -13,12 +13,12 @@ from optuna.trial import TrialState, create_trial
 from scaler.config import StudyConfig, load_study
 from scaler.data import Dataset, load_data
 from scaler.errors import InputError
-from scaler.executors import Driver, Observer, run_locally
+from scaler.executors import Driver, Observer, capacity, run_locally
 from scaler.record import Record, has_record, is_finished
 from scaler.scaling import RULES
 from scaler.space import Triangle
 from scaler.study import best_trial, finished_trials, open_study, release_interrupted, sole_driver
-from scaler.training import TrainingEvaluator
+from scaler.training import TrainingEvaluator, pick_device
 
 BASELINE_RULES = ("depth", "width", "resolution", "compound")
 
@@ -54,7 +54,7 @@ def search(
                 "continue it with --resume, or start another with --name"
             )
         release_interrupted(opened)
-        run_locally(Driver(opened, config, triangle, observer), _evaluator(config, data))
+        _run(Driver(opened, config, triangle, observer), config, data)
     return opened
 
 
@@ -100,7 +100,7 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
                 opened.enqueue_trial({}, user_attrs=attributes)
             else:
                 opened.add_trial(_reference(known, attributes))
-        run_locally(Driver(opened, config, observer=observer), _evaluator(config, data))
+        _run(Driver(opened, config, observer=observer), config, data)
     return opened
 
 
@@ -137,12 +137,14 @@ def confirm(
                 )
                 if _key(record.to_attributes()) not in present:
                     opened.enqueue_trial({}, user_attrs=record.to_attributes())
-        run_locally(Driver(opened, config, observer=observer), _evaluator(config, data, test=True))
+        _run(Driver(opened, config, observer=observer), config, data, test=True)
     return opened
 
 
-def _evaluator(config: StudyConfig, data: Dataset, *, test: bool = False) -> TrainingEvaluator:
-    return TrainingEvaluator(data, config.recipe, threads=config.executor.threads, test=test)
+def _run(driver: Driver, config: StudyConfig, data: Dataset, *, test: bool = False) -> None:
+    """Trains what the driver hands out, as many networks at a time as the machine bears."""
+    room = capacity(config.executor, accelerator=pick_device().type != "cpu")
+    run_locally(driver, TrainingEvaluator(data, config.recipe, threads=room.threads, test=test), room)
 
 
 def _config(study: str | Path | StudyConfig, overrides: Mapping[str, Any] | None = None) -> StudyConfig:

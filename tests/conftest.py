@@ -32,6 +32,8 @@ learning_rate = 5e-3
 [search]
 trials = 4
 growth = 4
+[executor]
+workers = 1
 """
 
 

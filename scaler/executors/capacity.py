@@ -1,0 +1,88 @@
+"""How many worker processes with how many threads each suit this machine."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaler.config import ExecutorConfig
+
+_LOG = logging.getLogger(__name__)
+
+_GROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """`workers` processes that evaluate networks, with `threads` CPU threads each (None: torch's own number)."""
+
+    workers: int
+    threads: int | None
+
+
+def capacity(config: ExecutorConfig, *, accelerator: bool, cores: int | None = None) -> Capacity:
+    """What the executor's settings come to on this machine; what the user has set is kept.
+
+    On a CPU small networks train fastest with one thread each and as many at a time as there are cores; a second
+    thread gains little, and more threads than cores lose most of the speed. An accelerator is left to one network.
+
+    accelerator  whether networks are trained on one
+    cores        cores that this process may use; found out by default
+    """
+    cores = cores or available_cores()
+    workers, threads = config.workers, config.threads
+    if workers is None:
+        workers = 1 if accelerator or os.name != "posix" else max(1, cores // (threads or 1))
+        if threads is None and not accelerator:
+            threads = 1
+    if threads is None and workers > 1:
+        threads = max(1, cores // workers)
+    if workers * (threads or 1) > cores:
+        _LOG.warning(
+            "executor: %d workers × %d threads are more than the %d cores of this process and slow one another down",
+            workers,
+            threads or 1,
+            cores,
+        )
+    return Capacity(workers, threads)
+
+
+def available_cores(groups: Path = _GROUPS, membership: Path = _MEMBERSHIP) -> int:
+    """CPU cores that this process may use: its affinity mask, less where a container limits its CPU time."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min([float(affinity), *_quotas(groups, membership)])))
+
+
+def _quotas(groups: Path, membership: Path) -> list[float]:
+    """The CPU limits, in cores, of the control groups that the process is in (cgroup version 2 and version 1)."""
+    if not membership.is_file():
+        return []
+    quotas = []
+    for line in membership.read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # A container often sees its own group as the root, whatever path the host knows it by.
+        group = Path(path.lstrip("/"))
+        for place in (group, *group.parents):
+            limit = _version_1(groups / "cpu" / place) if controllers else _version_2(groups / place)
+            if limit is not None:
+                quotas.append(limit)
+    return quotas
+
+
+def _version_2(folder: Path) -> float | None:
+    file = folder / "cpu.max"
+    if not file.is_file():
+        return None
+    quota, period = file.read_text().split()
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _version_1(folder: Path) -> float | None:
+    file = folder / "cpu.cfs_quota_us"
+    if not file.is_file():
+        return None
+    quota = int(file.read_text())
+    return None if quota <= 0 else quota / int((folder / "cpu.cfs_period_us").read_text())
