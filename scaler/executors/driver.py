@@ -188,7 +188,8 @@ class Driver:
 
     def interrupt(self, job: Job, reason: str = INTERRUPTED) -> None:
         """Records that the evaluation was broken off; the network is queued again."""
-        _LOG.warning("%s trial %d: %s, queued again", self.study.study_name, job.trial.number, reason)
+        level = logging.INFO if reason == INTERRUPTED else logging.WARNING
+        _LOG.log(level, "%s trial %d: %s, queued again", self.study.study_name, job.trial.number, reason)
         interrupt(self.study, job.trial)
         self._observer.interrupted(job, reason)
 

@@ -26,16 +26,21 @@ _TICK = 0.5
 _GRACE = 1.0
 """Seconds that a worker gets to end by itself."""
 _MAX_FAILED_STARTS = 3
+_MAX_PRINTED = 1_000_000
 
 
 class _Worker:
     """A process that evaluates one network at a time.
 
+    evaluator  descriptor of the file with the pickled evaluator
+    output     descriptor of the file for what it prints
+    threads    CPU threads; None leaves the libraries' own number
+
     job    what it was given, None if it is free
     ready  whether it has loaded the evaluator; before that it is sent nothing
     """
 
-    def __init__(self, folder: Path, threads: int | None) -> None:
+    def __init__(self, evaluator: int, output: int, threads: int | None) -> None:
         self.job: Job | None = None
         self.ready = False
         self.connection: Connection[Any, Any]
@@ -49,10 +54,10 @@ class _Worker:
         # The worker inherits that Ctrl-C is blocked, until it has said that it ignores it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            with theirs, open(folder / "output", "ab") as output:
+            with theirs:
                 self._process = subprocess.Popen(
-                    [*program, str(theirs.fileno()), str(folder / "evaluator")],
-                    pass_fds=[theirs.fileno()],
+                    [*program, str(theirs.fileno()), str(evaluator)],
+                    pass_fds=[theirs.fileno(), evaluator],
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=output,
@@ -89,10 +94,11 @@ class _Worker:
 class _Pool:
     """Up to `capacity.workers` workers, started when there is a network for them, and the loop that serves them."""
 
-    def __init__(self, driver: Driver, capacity: Capacity, folder: Path, interrupts: Interrupts) -> None:
+    def __init__(self, driver: Driver, capacity: Capacity, evaluator: int, output: int, interrupts: Interrupts) -> None:
         self._driver = driver
         self._capacity = capacity
-        self._folder = folder
+        self._evaluator = evaluator
+        self._output = output
         self._interrupts = interrupts
         self._workers: list[_Worker] = []
         self._failed_starts = 0
@@ -129,7 +135,7 @@ class _Pool:
                 return
             worker = next((worker for worker in self._workers if worker.job is None), None)
             if worker is None:
-                worker = _Worker(self._folder, self._capacity.threads)
+                worker = _Worker(self._evaluator, self._output, self._capacity.threads)
                 self._workers.append(worker)
             worker.job = job
             if worker.ready:
@@ -186,8 +192,7 @@ class _Pool:
 
     def _printed(self) -> str:
         """What the workers have written to standard output and error."""
-        output = self._folder / "output"
-        return output.read_text(errors="replace").strip() if output.is_file() else ""
+        return os.pread(self._output, _MAX_PRINTED, 0).decode(errors="replace").strip()
 
     def _remove(self, worker: _Worker) -> str:
         self._workers.remove(worker)
@@ -207,10 +212,11 @@ def run_in_pool(driver: Driver, evaluator: Evaluator, capacity: Capacity) -> Non
     workers are at when this process is interrupted are queued again; workers end when this process does, however it
     ends. Raises `WorkError` if workers do not even start.
     """
-    with tempfile.TemporaryDirectory(prefix="scaler-") as name, Interrupts() as interrupts:
-        folder = Path(name)
-        (folder / "evaluator").write_bytes(pickle.dumps(evaluator))
-        pool = _Pool(driver, capacity, folder, interrupts)
+    # Files without a name: nothing is left behind however this process ends.
+    with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as output, Interrupts() as interrupts:
+        pickle.dump(evaluator, file)
+        file.flush()
+        pool = _Pool(driver, capacity, file.fileno(), output.fileno(), interrupts)
         try:
             pool.run()
         finally:

@@ -1,11 +1,12 @@
 """A worker process of the local executor: evaluates the networks that its parent sends, one after another.
 
-Run as a file, `worker.py CONNECTION EVALUATOR` (a descriptor and a pickle), so that it loads what the evaluator needs
-and nothing of the search: no Optuna, no storage. What it sends: `("ready",)` once, then for each network any number of
-`("report", epoch, accuracy)`, each answered with whether to go on, and in the end `("result", Result)` or
-`("failure", reason, traceback or None)`.
+Run as a file, `worker.py CONNECTION EVALUATOR` (descriptors of a pipe and of a file with a pickle), so that it loads
+what the evaluator needs and nothing of the search: no Optuna, no storage. What it sends: `("ready",)` once, then for
+each network any number of `("report", epoch, accuracy)`, each answered with whether to go on, and in the end
+`("result", Result)` or `("failure", reason, traceback or None)`.
 """
 
+import mmap
 import os
 import pickle
 import signal
@@ -13,7 +14,6 @@ import sys
 import threading
 import traceback
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from scaler.evaluation import EvaluationError, Evaluator
@@ -41,7 +41,7 @@ def serve(connection: "Connection[Any, Any]", evaluator: Evaluator) -> None:
 
 def _end_with_parent() -> None:
     """Ends this process at once, whatever it is doing, when the parent closes its standard input or dies."""
-    sys.stdin.buffer.read()
+    os.read(sys.stdin.fileno(), 1)  # nothing is ever written; the file object's lock would outlast this thread
     os._exit(1)
 
 
@@ -50,8 +50,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    descriptor, evaluator = sys.argv[1:]
-    serve(Connection(int(descriptor)), pickle.loads(Path(evaluator).read_bytes()))
+    pipe, file = map(int, sys.argv[1:])
+    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as pickled:  # all workers share the descriptor's position
+        evaluator = pickle.loads(pickled)
+    serve(Connection(pipe), evaluator)
 
 
 if __name__ == "__main__":

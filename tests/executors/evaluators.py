@@ -31,21 +31,21 @@ class Calls:
 
     def next(self) -> int:
         """The number of this call, from 0."""
+        own = self.folder.with_name(f"{self.folder.name}-{os.getpid()}")
+        own.write_text(str(os.getpid()))
         number = 0
         while True:
             try:
-                file = os.open(self.folder / str(number), os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+                os.link(own, self.folder / str(number))
             except FileExistsError:
                 number += 1
             else:
-                os.write(file, str(os.getpid()).encode())
-                os.close(file)
                 return number
 
     def processes(self) -> list[int]:
         """The ids of the processes that have called, one for each call."""
         files = sorted(self.folder.iterdir(), key=lambda file: int(file.name))
-        return [int(file.read_text() or 0) for file in files]
+        return [int(file.read_text()) for file in files]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,6 @@ class Killed:
     digest: str = ""
 
     def __call__(self, architecture: Architecture, seed: int, report: Report) -> Result:
-        report(1, 0.5)
         if self.calls.next() in self.when or architecture.digest == self.digest:
             os.kill(os.getpid(), signal.SIGKILL)
         return table(architecture, seed, report)

@@ -162,7 +162,7 @@ def test_what_a_dead_process_left_running_is_run_again(execute: Execute) -> None
 
 
 def test_a_small_space_ends_cleanly(execute: Execute) -> None:
-    config = load_study("tiny", {"search.trials": 1000, "budget.macs": "200K", "search.growth": 2.0})
+    config = load_study("tiny", {"search.trials": 1000, "budget.macs": "120K", "search.growth": 1.2})
     watcher = Watcher()
     study = run(config, execute, table, watcher)
     assert 1 < watcher.networks == len(finished_trials(study)) < 1000
