@@ -1,6 +1,8 @@
 """What the machine offers a training: device, number format, memory layout."""
 
 import contextlib
+import os
+import sys
 from typing import Any
 
 import torch
@@ -14,6 +16,11 @@ def pick_device(index: int = 0) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", index % torch.cuda.device_count())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def device_name(device: torch.device) -> str:
@@ -71,8 +78,7 @@ def memory_in_use(device: torch.device) -> int:
     """The most memory that this process has held so far, bytes: the device's, or the machine's for the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource
-    import sys
+    import resource  # not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

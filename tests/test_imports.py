@@ -42,6 +42,7 @@ ROOMS = [
     "samplers",
     "executors",
     "workflow",
+    "final",
     "board",
     "fresh_check",
     "exporter",

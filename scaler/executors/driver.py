@@ -13,7 +13,7 @@ from scaler.evaluation import Result
 from scaler.record import DUPLICATE, Record, has_record
 from scaler.samplers import TriangleSampler, distributions, params_to_shares
 from scaler.space import Triangle
-from scaler.study import finished_trials, interrupt, taken_digests
+from scaler.study import artifacts_folder, finished_trials, interrupt, taken_digests
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,9 +64,7 @@ class Driver:
         self._config = config
         self._triangle = triangle
         self._observer = observer or Observer()
-        self._artifacts = config.folder / "artifacts"
-        self._artifacts.mkdir(parents=True, exist_ok=True)
-        self._store = FileSystemArtifactStore(self._artifacts)
+        self._store = FileSystemArtifactStore(artifacts_folder(config))
         if triangle is not None:
             self._sampler = TriangleSampler(triangle, config.search.sampler, config.search.seed)
             study.sampler = self._sampler
@@ -103,24 +101,7 @@ class Driver:
                 artifact_store=self._store, file_path=str(result.weights), study_or_trial=job.trial
             )
             result.weights.unlink()
-        self._write(
-            job,
-            replace(
-                job.record,
-                accuracy=result.accuracy,
-                balanced_accuracy=result.balanced_accuracy,
-                macro_f1=result.macro_f1,
-                epochs=result.epochs,
-                train_seconds=round(result.train_seconds, 3),
-                images_per_second=round(result.images_per_second, 1),
-                device=result.device,
-                precision=result.precision or None,
-                micro_batch=result.micro_batch,
-                weights=weights,
-                test_accuracy=result.test_accuracy,
-                test_images=result.test_images or None,
-            ),
-        )
+        self._write(job, replace(job.record.with_result(result), weights=weights))
         if result.stopped:
             self._finish(job, TrialState.PRUNED)
         else:
