@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scaler.board import leaderboard
     from scaler.config import load_study
     from scaler.exporter import export
+    from scaler.final import train_final
     from scaler.models import build
     from scaler.workflow import baselines, confirm, search
 
@@ -47,6 +48,7 @@ __all__ = [
     "load_space",
     "load_study",
     "search",
+    "train_final",
 ]
 
 _LAZY = {
@@ -57,6 +59,7 @@ _LAZY = {
     "leaderboard": "scaler.board",
     "load_study": "scaler.config",
     "search": "scaler.workflow",
+    "train_final": "scaler.final",
 }
 
 

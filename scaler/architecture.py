@@ -75,6 +75,7 @@ class Architecture(ABC):
 
     family: ClassVar[str]
     resolution_step: ClassVar[int] = 2
+    has_residual_blocks: ClassVar[bool] = False
 
     # -- what a family says -------------------------------------------------------------------------------------------
 

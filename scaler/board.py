@@ -15,7 +15,7 @@ from scaler.record import Record, has_record, is_finished
 from scaler.study import existing_study
 
 COLUMNS = {
-    "rank": "place by accuracy, 1 is best; equal accuracies share the better place",
+    "rank": "place by the study's objective, 1 is best; equals share the better place",
     "model": "short name: study#trial, or what the baseline is",
     "family": "family of the architecture",
     "source": "discovered, rule or classic",
@@ -27,6 +27,8 @@ COLUMNS = {
     "params": "trainable numbers",
     "activations": "elements in the outputs of convolution, pooling and linear layers",
     "accuracy": "validation accuracy after the full recipe, from 0 to 1",
+    "balanced_accuracy": "the same, mean over the classes",
+    "macro_f1": "the same, mean over the classes of the F1 score",
     "n_seeds": "number of confirmed seeds",
     "test_accuracy": "mean test accuracy over those seeds",
     "epochs": "epochs run",
@@ -40,18 +42,21 @@ COLUMNS = {
 }
 """The table's columns in order, and what each holds."""
 
+_VALUE = "value"
+"""What rows are ranked by: the objective of their study."""
+
 
 def leaderboard(studies: Iterable[str | Path | StudyConfig | optuna.Study]) -> pd.DataFrame:
-    """One row for every network that ran its full recipe, best first; the columns are those of `COLUMNS`.
+    """One row for every network that ran its full recipe, best first by the study's objective.
 
-    Raises `InputError` for a study without results.
+    The columns are those of `COLUMNS`. Raises `InputError` for a study without results.
     """
     rows: list[dict[str, Any]] = []
     for study in studies:
         rows.extend(_rows(*_parts(study)))
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table = table.sort_values(["accuracy", "macs"], ascending=[False, True], kind="stable", ignore_index=True)
-    table["rank"] = table["accuracy"].rank(method="min", ascending=False).astype("int64")
+    table = pd.DataFrame(rows, columns=[*COLUMNS, _VALUE])
+    table = table.sort_values([_VALUE, "macs"], ascending=[False, True], kind="stable", ignore_index=True)
+    table["rank"] = table.pop(_VALUE).rank(method="min", ascending=False).astype("int64")
     for column in ("n_seeds", "epochs"):
         table[column] = table[column].astype("Int64")
     table["test_accuracy"] = table["test_accuracy"].astype("float64")
@@ -130,7 +135,10 @@ def _row(study_name: str, trial: FrozenTrial, tests: list[float]) -> dict[str, A
         "macs": cost.macs,
         "params": cost.params,
         "activations": cost.activations,
-        "accuracy": trial.value,
+        _VALUE: trial.value,
+        "accuracy": record.accuracy,
+        "balanced_accuracy": record.balanced_accuracy,
+        "macro_f1": record.macro_f1,
         "n_seeds": len(tests),
         "test_accuracy": sum(tests) / len(tests) if tests else None,
         "epochs": record.epochs,

@@ -10,6 +10,7 @@ from typing import Any, Self
 from scaler.budget import Budget
 from scaler.data import DataConfig
 from scaler.errors import InputError, nearest, unknown
+from scaler.families import FAMILIES
 from scaler.recipe import Recipe
 from scaler.shipped import shipped
 from scaler.space import Space, load_space
@@ -17,7 +18,7 @@ from scaler.toml import from_table, read_toml
 
 SAMPLERS = ("tpe", "random")
 PRUNERS = ("none", "median", "successive_halving", "hyperband")
-OBJECTIVES = ("accuracy",)
+OBJECTIVES = ("accuracy", "balanced_accuracy", "macro_f1")
 EXECUTORS = ("local",)
 
 
@@ -131,6 +132,8 @@ class StudyConfig:
             raise InputError(f"name: {self.name!r} has a dot, which marks a study's parts; use '-' or '_'")
         if self.objective not in OBJECTIVES:
             raise unknown("objective", self.objective, OBJECTIVES)
+        if self.recipe.drop_path and not FAMILIES[self.space.family].has_residual_blocks:
+            raise InputError(f"recipe.drop_path: {self.space.family} has no residual blocks to leave out; give 0")
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Any], default_name: str, folder: Path) -> Self:

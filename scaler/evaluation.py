@@ -15,26 +15,44 @@ Report: TypeAlias = Callable[[int, float], bool]
 class Result:
     """What an evaluation found.
 
-    accuracy           validation accuracy after the last epoch run, from 0 to 1
+    accuracy           on the validation split after the last epoch run, from 0 to 1
+    balanced_accuracy  the same, mean over the classes
+    macro_f1           the same, mean over the classes of the F1 score
+    objective          which of the three the search maximises
     epochs             epochs run
     stopped            whether `report` stopped it before its last epoch
     train_seconds      wall-clock time of training, validation excluded
     images_per_second  training images over that time
     device             where it ran
+    precision          number format of the forward pass
+    micro_batch        images that fitted in memory at a time, where the batch as a whole did not
     weights            a safetensors file that the executor takes over, or None
+    checkpoint         a file that the executor removes once the result is recorded, or None
     test_accuracy      accuracy on the test split, where it was asked for
     test_images        number of test images
     """
 
     accuracy: float
+    balanced_accuracy: float | None = None
+    macro_f1: float | None = None
+    objective: str = "accuracy"
     epochs: int
     stopped: bool = False
     train_seconds: float = 0.0
     images_per_second: float = 0.0
     device: str = ""
+    precision: str = ""
+    micro_batch: int | None = None
     weights: Path | None = None
+    checkpoint: Path | None = None
     test_accuracy: float | None = None
     test_images: int = 0
+
+    @property
+    def value(self) -> float:
+        """What the trial is worth: its objective."""
+        value: float = getattr(self, self.objective)
+        return value
 
 
 Evaluator: TypeAlias = Callable[[Architecture, int, Report], Result]

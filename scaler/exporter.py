@@ -1,5 +1,6 @@
 """A trained network as a folder that timm loads, proven by a fresh process before it gets its name."""
 
+import itertools
 import json
 import os
 import shutil
@@ -22,14 +23,16 @@ from torch import nn
 from scaler import fresh_check
 from scaler.budget import format_quantity
 from scaler.config import StudyConfig, load_study
-from scaler.data import INTERPOLATION, Dataset, load_data
+from scaler.data import INTERPOLATION, Dataset
 from scaler.errors import InputError, WorkError
 from scaler.models import build, timm_entry
 from scaler.record import Record
-from scaler.study import best_trial, existing_study, stored_config
-from scaler.training import timm_batch
+from scaler.scoring import timm_batches
+from scaler.study import artifacts_folder, existing_study, find_trial, stored_config
+from scaler.workflow import study_data
 
 _BATCH = 64  # as in fresh_check: equal batches give equal bits
+_COMPARED_BATCHES = 16  # more would prove no more
 
 
 class ExportError(WorkError):
@@ -71,13 +74,13 @@ def export(
     config, searched = _open(study)
     target = Path(to)
     _check_target(target, force)
-    chosen, origin = _with_weights(config, _find(searched, trial))
+    chosen, origin = _with_weights(config, find_trial(searched, trial))
     record = Record.from_trial(chosen)
-    data = load_data(config.data)
+    _, data = study_data(config)  # as the search had it, so that mean and std are the same and nothing is decoded again
     model = build(record.architecture)
     with tempfile.TemporaryDirectory(prefix="scaler-") as scratch:
         weights = Path(scratch) / "weights.safetensors"
-        store = FileSystemArtifactStore(config.folder / "artifacts")
+        store = FileSystemArtifactStore(artifacts_folder(config))
         assert record.weights is not None
         download_artifact(artifact_store=store, artifact_id=record.weights, file_path=str(weights))
         model.load_state_dict(load_file(weights))
@@ -100,7 +103,7 @@ def export(
         folder=target,
         tier=timm_entry(record.architecture).tier,
         weights=origin,
-        images=len(data.validation),
+        images=found["images"],
         max_difference=found["max_difference"],
     )
 
@@ -126,16 +129,6 @@ def _check_target(target: Path, force: bool) -> None:
     existing = next(parent for parent in target.absolute().parents if parent.exists())
     if not os.access(existing, os.W_OK):
         raise InputError(f"to: {existing} cannot be written; choose another folder")
-
-
-def _find(searched: optuna.Study, trial: str | int) -> FrozenTrial:
-    if trial == "best":
-        return best_trial(searched)
-    for candidate in searched.get_trials(states=(TrialState.COMPLETE,)):
-        if str(trial) in (str(candidate.number), candidate.user_attrs.get("digest")):
-            return candidate
-    numbers = [candidate.number for candidate in searched.get_trials(states=(TrialState.COMPLETE,))]
-    raise InputError(f"trial: {trial!r} is no completed trial of {searched.study_name}; 'best' or one of {numbers}")
 
 
 def _with_weights(config: StudyConfig, trial: FrozenTrial) -> tuple[FrozenTrial, str]:
@@ -254,13 +247,15 @@ transform = timm.data.create_transform(**timm.data.resolve_data_config({{}}, mod
 def _verify(folder: Path, model: nn.Module, record: Record, data: Dataset) -> dict[str, Any]:
     """What a fresh process finds in the folder; raises `ExportError` if it is not what was trained."""
     tier = timm_entry(record.architecture).tier
-    images = timm_batch(data, data.validation, record.architecture.resolution)
+    batches = timm_batches(data, data.validation, record.architecture.resolution, _BATCH)
+    parts = list(itertools.islice(batches, _COMPARED_BATCHES))
     with torch.inference_mode():
-        logits = torch.cat([model(part) for part in images.split(_BATCH)])
+        logits = torch.cat([model(part) for part in parts])
+    images = torch.cat(parts)
     with tempfile.TemporaryDirectory(prefix="scaler-") as scratch:
         cases = Path(scratch) / "cases.safetensors"
         threads = torch.tensor(torch.get_num_threads())
-        save_file({"images": images.contiguous(), "logits": logits.contiguous(), "threads": threads}, cases)
+        save_file({"images": images, "logits": logits.contiguous(), "threads": threads}, cases)
         process = subprocess.run(
             [sys.executable, "-P", fresh_check.__file__, str(folder.absolute()), str(cases), tier],
             capture_output=True,
@@ -269,7 +264,7 @@ def _verify(folder: Path, model: nn.Module, record: Record, data: Dataset) -> di
         )
     if process.returncode != 0:
         raise ExportError(f"a fresh process cannot load it: {process.stderr.strip().splitlines()[-1]}")
-    found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    found: dict[str, Any] = {"images": len(images), **json.loads(process.stdout.splitlines()[-1])}
     if tier == "stock" and found["scaler_imported"]:
         raise ExportError("the check imported scaler, which a user of the export does not have")
     if found["max_difference"] != 0:

@@ -7,6 +7,7 @@ from typing import Any, Self
 from optuna.trial import FrozenTrial
 
 from scaler.architecture import Architecture
+from scaler.evaluation import Result
 from scaler.families import from_dict
 
 INTERRUPTED = "interrupted"
@@ -28,6 +29,10 @@ class Record:
     model          a short name for tables
     rule           shares of depth, width and resolution, or None
     seed           seed of the training
+    accuracy       on the validation split; the trial's value is this, or balanced_accuracy or macro_f1, as the study's
+                   objective has it
+    precision      number format of the forward pass
+    micro_batch    images that fitted in memory at a time, where the batch as a whole did not
     weights        id of the artifact that holds the weights
     repeats        number of the trial of the main study that has the same network and seed, or the same network
     failure        why it failed
@@ -38,15 +43,37 @@ class Record:
     model: str
     seed: int
     rule: list[float] | None = None
+    accuracy: float | None = None
+    balanced_accuracy: float | None = None
+    macro_f1: float | None = None
     epochs: int | None = None
     train_seconds: float | None = None
     images_per_second: float | None = None
     device: str | None = None
+    precision: str | None = None
+    micro_batch: int | None = None
     weights: str | None = None
     repeats: int | None = None
     test_accuracy: float | None = None
     test_images: int | None = None
     failure: str | None = None
+
+    def with_result(self, result: Result) -> Self:
+        """The record of the same network, evaluated; `weights` are left to whoever takes the file over."""
+        return dataclasses.replace(
+            self,
+            accuracy=result.accuracy,
+            balanced_accuracy=result.balanced_accuracy,
+            macro_f1=result.macro_f1,
+            epochs=result.epochs,
+            train_seconds=round(result.train_seconds, 3),
+            images_per_second=round(result.images_per_second, 1),
+            device=result.device,
+            precision=result.precision or None,
+            micro_batch=result.micro_batch,
+            test_accuracy=result.test_accuracy,
+            test_images=result.test_images or None,
+        )
 
     def to_attributes(self) -> dict[str, Any]:
         """The record as user attributes, cost and digest included."""

@@ -16,11 +16,12 @@ from scaler.config import StudyConfig
 from scaler.errors import InputError
 from scaler.record import INTERRUPTED, has_record, is_finished
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised whenever the records of older studies can no longer be read."""
 
 _ATTRIBUTE = "scaler"
 _IDENTITY = ("space", "objective", "budget", "data", "recipe")
+_NO_QUESTION = ("data.root", "data.cache", "data.cache_limit", "data.workers")  # where the data lies, not what it is
 
 
 def open_study(config: StudyConfig, part: str = "") -> optuna.Study:
@@ -92,6 +93,24 @@ def best_trial(study: optuna.Study) -> FrozenTrial:
     if not completed:
         raise InputError(f"study: {study.study_name} has no completed trial yet; run scaler search first")
     return max(completed, key=lambda trial: (trial.value, -trial.number))
+
+
+def find_trial(searched: optuna.Study, trial: str | int) -> FrozenTrial:
+    """The completed trial that is "best", or has this number or digest; raises `InputError` if there is none."""
+    if trial == "best":
+        return best_trial(searched)
+    for candidate in searched.get_trials(states=(TrialState.COMPLETE,)):
+        if str(trial) in (str(candidate.number), candidate.user_attrs.get("digest")):
+            return candidate
+    numbers = [candidate.number for candidate in searched.get_trials(states=(TrialState.COMPLETE,))]
+    raise InputError(f"trial: {trial!r} is no completed trial of {searched.study_name}; 'best' or one of {numbers}")
+
+
+def artifacts_folder(config: StudyConfig) -> Path:
+    """Where the weights of the study's networks are kept; created if need be."""
+    folder = config.folder / "artifacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def writable_folder(config: StudyConfig) -> Path:
@@ -172,7 +191,7 @@ def _check_same_question(config: StudyConfig, stored: Mapping[str, Any]) -> None
     _check_schema(stored, config.name)
     before, now = _flat(stored["config"]), _flat(_without_storage(config))
     for key in sorted(before.keys() | now.keys()):
-        asked = key.split(".")[0] in _IDENTITY or key == "search.growth"
+        asked = (key.split(".")[0] in _IDENTITY and key not in _NO_QUESTION) or key == "search.growth"
         if asked and before.get(key) != now.get(key):
             raise InputError(
                 f"{key}: the trials of {config.name} were run with {before.get(key)!r}, not {now.get(key)!r}; "

@@ -3,6 +3,7 @@
 Each function puts a study's config, data, evaluator and executor together; the command line and Python users call them.
 """
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,46 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from scaler.config import StudyConfig, load_study
-from scaler.data import Dataset, load_data
+from scaler.data import Dataset, Source, load_data, open_source
 from scaler.errors import InputError
+from scaler.evaluator import TrainingEvaluator
 from scaler.executors import Driver, Observer, capacity, run_locally
+from scaler.hardware import pick_device
 from scaler.record import Record, has_record, is_finished
 from scaler.scaling import RULES
 from scaler.space import Triangle
-from scaler.study import best_trial, finished_trials, open_study, release_interrupted, sole_driver
-from scaler.training import TrainingEvaluator, pick_device
+from scaler.study import (
+    best_trial,
+    existing_study,
+    finished_trials,
+    open_study,
+    release_interrupted,
+    sole_driver,
+)
 
 BASELINE_RULES = ("depth", "width", "resolution", "compound")
 
 
-def triangle_of(config: StudyConfig, data: Dataset | None = None) -> Triangle:
+def triangle_of(config: StudyConfig, data: Source | Dataset | None = None) -> Triangle:
     """The triangle that a study searches: its space from the data's shape, within its budget."""
-    data = data or load_data(config.data)
+    data = data or open_source(config.data)
     root = config.space.root(resolution=data.resolution, num_classes=len(data.classes), in_channels=data.channels)
     return Triangle(root, config.budget, config.search.growth)
+
+
+def largest_side(triangle: Triangle) -> int:
+    """The side, in pixels, that a study's images are decoded to: the largest that any of its networks looks at.
+
+    That is the resolution of the rule that puts all growth there, or of the classic shape if it is larger.
+    """
+    return max(triangle.at(RULES["resolution"]).resolution, triangle.root.resolution)
+
+
+def study_data(config: StudyConfig) -> tuple[Triangle, Dataset]:
+    """A study's triangle, and its data decoded once for all networks of the triangle."""
+    source = open_source(config.data)
+    triangle = triangle_of(config, source)
+    return triangle, load_data(source, largest_side(triangle))
 
 
 def search(
@@ -43,8 +67,7 @@ def search(
     finished; then nothing is run.
     """
     config = _config(study, overrides)
-    data = load_data(config.data)
-    triangle = triangle_of(config, data)
+    triangle, data = study_data(config)
     with sole_driver(config):
         opened = open_study(config)
         done = len(finished_trials(opened))
@@ -65,8 +88,7 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
     that the search has trained with the same seed is referenced, not trained again. Returns the study NAME.baselines.
     """
     config = _config(study)
-    data = load_data(config.data)
-    triangle = triangle_of(config, data)
+    triangle, data = study_data(config)
     records = [
         Record(
             architecture=triangle.at(RULES[name]),
@@ -116,7 +138,7 @@ def confirm(
         if value < 1:
             raise InputError(f"{name}: {value} is too few; give at least 1")
     config = _config(study)
-    data = load_data(config.data)
+    _, data = study_data(config)
     with sole_driver(config):
         searched = open_study(config)
         best_trial(searched)
@@ -144,7 +166,20 @@ def confirm(
 def _run(driver: Driver, config: StudyConfig, data: Dataset, *, test: bool = False) -> None:
     """Trains what the driver hands out, as many networks at a time as the machine bears."""
     room = capacity(config.executor, accelerator=pick_device().type != "cpu")
-    run_locally(driver, TrainingEvaluator(data, config.recipe, threads=room.threads, test=test), room)
+    checkpoints = config.folder / "checkpoints"
+    evaluator = TrainingEvaluator(
+        data=data,
+        recipe=config.recipe,
+        objective=config.objective,
+        threads=room.threads,
+        test=test,
+        checkpoints=checkpoints,
+    )
+    run_locally(driver, evaluator, room)
+    parts = [existing_study(config, part) for part in ("", "baselines", "confirm")]
+    if not any(part.get_trials(deepcopy=False, states=(TrialState.WAITING,)) for part in parts if part is not None):
+        # What is left belongs to networks that were given up in the middle of an epoch.
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def _config(study: str | Path | StudyConfig, overrides: Mapping[str, Any] | None = None) -> StudyConfig:

@@ -29,7 +29,7 @@ def test_a_study_of_an_older_schema_is_refused() -> None:
     study = open_study(config)
     study.set_user_attr("scaler", {**study.user_attrs["scaler"], "schema": 0})
     for read in (open_study, existing_study):
-        with pytest.raises(InputError, match="tiny has schema 0, this scaler reads 1"):
+        with pytest.raises(InputError, match="tiny has schema 0, this scaler reads 2"):
             read(config)
 
 

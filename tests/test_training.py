@@ -1,42 +1,170 @@
+"""Training: it learns, it repeats itself, it goes on where it was, and it shares a batch without changing it."""
+
+import copy
+import dataclasses
+import itertools
+import random
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from scaler import Budget, InputError, classic, fit_to_budget, load_space
-from scaler.data import DataConfig, Dataset, load_data
+from scaler import Budget, fit_to_budget, load_space
+from scaler.checkpoint import load_state
+from scaler.data import Dataset
+from scaler.distributed import ALONE
 from scaler.evaluation import EvaluationError
-from scaler.models import build
 from scaler.recipe import Recipe
-from scaler.training import TrainingEvaluator, evaluate, evaluate_as_timm_user, memory_format, never_stop, train
+from scaler.scoring import evaluate, evaluate_as_timm_user
+from scaler.training import Epoch, Training, train
+from scaler.training.parts import class_weights
+from tests.conftest import FULL
+from tests.trainings import CPU, digits_data
 
 ROOT = load_space("resnet").root(resolution=32, num_classes=10, in_channels=1)
 SMALL = fit_to_budget(ROOT, "uniform", Budget(macs="400K"))
 RECIPE = Recipe(epochs=3, batch_size=64, learning_rate=5e-3)
+EVERYTHING = dataclasses.replace(
+    RECIPE,
+    optimizer="sgd",
+    ema=0.9,
+    mixup=0.2,
+    cutmix=0.5,
+    drop_path=0.2,
+    clip_gradient=1.0,
+    label_smoothing=0.1,
+    class_balance="sampling",
+    color_jitter=0.2,
+    erasing=0.2,
+    resized_crop=0.5,
+)
+FORGETFUL = SMALL.replace(dropout=0.2)
+
+# Without norms and dropout, the gradient of a batch is the mean of its parts' gradients.
+PLAIN = fit_to_budget(
+    load_space("alexnet").root(resolution=32, num_classes=10, in_channels=1).replace(normalisation="none", dropout=0.0),
+    "uniform",
+    Budget(macs="400K"),
+)
 
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return load_data(DataConfig(name="digits"))
+    return digits_data()
 
 
-def test_a_network_learns(digits: Dataset) -> None:
+def weights_of(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([value.double().flatten() for value in model.state_dict().values()])
+
+
+def test_a_network_learns_and_says_how_each_epoch_was(digits: Dataset) -> None:
     accuracies: list[float] = []
-    model, result = train(SMALL, digits, RECIPE, 0, lambda epoch, accuracy: accuracies.append(accuracy) is None)
-    assert len(accuracies) == result.epochs == 3
+    epochs: list[Epoch] = []
+    model, result = train(
+        SMALL,
+        digits,
+        RECIPE,
+        0,
+        lambda epoch, accuracy: accuracies.append(accuracy) is None,
+        watch=lambda epoch, model: epochs.append(epoch),
+    )
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+    assert [epoch.scores.accuracy for epoch in epochs] == accuracies
     assert result.accuracy == accuracies[-1] > 0.6
-    assert result.accuracy == evaluate(model, digits, digits.validation, SMALL.resolution)
+    assert result.accuracy == evaluate(model, digits, digits.validation, SMALL.resolution).accuracy
+    assert epochs[-1].loss < epochs[0].loss
     assert not result.stopped
+    assert (result.device, result.precision) == ("cpu", "float32")
     assert result.images_per_second > 0
 
 
-def test_the_same_seed_gives_the_same_weights(digits: Dataset) -> None:
-    (one, first), (two, second), (other, _) = (train(SMALL, digits, RECIPE, seed) for seed in (1, 1, 2))
+def test_the_search_maximises_the_objective_it_is_given(digits: Dataset) -> None:
+    values: list[float] = []
+    _, result = train(SMALL, digits, RECIPE, 0, lambda epoch, value: values.append(value) is None, objective="macro_f1")
+    assert result.value == result.macro_f1 == values[-1]
+    assert len({result.accuracy, result.balanced_accuracy, result.macro_f1}) == 3
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero(digits: Dataset) -> None:
+    rates: list[float] = []
+    recipe = dataclasses.replace(RECIPE, epochs=4, warmup_epochs=2)
+    train(SMALL, digits, recipe, 0, watch=lambda epoch, model: rates.append(epoch.learning_rate))
+    assert rates[0] == pytest.approx(recipe.learning_rate / 2, rel=0.05)
+    assert rates[1] == pytest.approx(recipe.learning_rate)
+    assert rates[-1] == pytest.approx(0, abs=recipe.learning_rate / 1000)
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, EVERYTHING], ids=["plain", "everything"])
+def test_the_same_seed_gives_the_same_weights(digits: Dataset, recipe: Recipe) -> None:
+    (one, first), (two, second), (other, _) = (train(FORGETFUL, digits, recipe, seed) for seed in (1, 1, 2))
     assert first.accuracy == second.accuracy
-    weights = [torch.cat([p.flatten() for p in model.parameters()]) for model in (one, two, other)]
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
+    assert torch.equal(weights_of(one), weights_of(two))
+    assert not torch.equal(weights_of(one), weights_of(other))
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, EVERYTHING], ids=["plain", "everything"])
+def test_a_training_gone_on_with_ends_as_one_never_stopped(digits: Dataset, recipe: Recipe, tmp_path: Path) -> None:
+    uninterrupted, whole = train(FORGETFUL, digits, recipe, 1)
+    checkpoint = tmp_path / "training.safetensors"
+    train(FORGETFUL, digits, recipe, 1, lambda epoch, accuracy: epoch < 2, checkpoint=checkpoint)
+    reported: list[int] = []
+    trained: list[int] = []
+    model, result = train(
+        FORGETFUL,
+        digits,
+        recipe,
+        1,
+        lambda epoch, accuracy: reported.append(epoch) is None,
+        checkpoint=checkpoint,
+        watch=lambda epoch, model: trained.append(epoch.epoch),
+    )
+    assert (reported, trained) == ([1, 2, 3], [3])
+    assert result.accuracy == whole.accuracy
+    assert torch.equal(weights_of(model), weights_of(uninterrupted))
+    # A finished one is not trained any further.
+    again, _ = train(FORGETFUL, digits, recipe, 1, checkpoint=checkpoint)
+    assert torch.equal(weights_of(again), weights_of(uninterrupted))
+
+
+@pytest.mark.parametrize("changed", [{"learning_rate": 4e-3}, {"seed": 2}])
+def test_another_training_does_not_go_on_from_the_checkpoint(digits: Dataset, changed: dict, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "training.safetensors"
+    train(SMALL, digits, RECIPE, 1, checkpoint=checkpoint)
+    seed = changed.pop("seed", 1)
+    trained: list[int] = []
+    recipe = dataclasses.replace(RECIPE, **changed)
+    train(SMALL, digits, recipe, seed, checkpoint=checkpoint, watch=lambda epoch, model: trained.append(epoch.epoch))
+    assert trained == [1, 2, 3]
+
+
+def test_a_killed_training_loses_at_most_an_epoch_each_time(digits: Dataset, tmp_path: Path) -> None:
+    checkpoint, final, log = (tmp_path / name for name in ("training.safetensors", "final.safetensors", "log"))
+    command = [sys.executable, "-m", "tests.trainings", str(checkpoint), str(final), str(log)]
+    kills, epochs = (20, 25) if FULL else (2, 8)
+    command.append(str(epochs))
+    moments = random.Random()
+    killed = 0
+    while not final.exists():
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "training\n"
+            if killed < kills:
+                time.sleep(moments.uniform(0, 1))
+                process.send_signal(signal.SIGKILL)
+                killed += 1
+        assert not checkpoint.exists() or load_state(checkpoint) is not None
+    finished = [int(line) for line in log.read_text().split()]
+    assert sorted(set(finished)) == list(range(1, epochs + 1))
+    assert all(later >= earlier for earlier, later in itertools.pairwise(finished))
+    assert len(finished) <= epochs + killed
+    uninterrupted, _ = train(SMALL, digits, dataclasses.replace(RECIPE, epochs=epochs), 1)
+    expected, found = uninterrupted.state_dict(), load_file(final)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_a_report_stops_the_training(digits: Dataset) -> None:
@@ -54,50 +182,103 @@ def test_a_loss_that_is_not_finite_is_a_failure_with_its_epoch(digits: Dataset) 
 def test_the_fast_path_and_timms_transform_agree_on_accuracy(digits: Dataset) -> None:
     model, result = train(SMALL, digits, RECIPE, 0)
     as_user = evaluate_as_timm_user(model, digits, digits.validation, SMALL.resolution)
-    assert abs(as_user - result.accuracy) <= 0.005
+    assert abs(as_user.accuracy - result.accuracy) <= 0.005
 
 
-def test_the_evaluator_measures_test_accuracy_only_when_asked(digits: Dataset) -> None:
-    short = Recipe(epochs=1, batch_size=128)
-    plain = TrainingEvaluator(digits, short)(SMALL, 0, never_stop)
-    tested = TrainingEvaluator(digits, short, test=True)(SMALL, 0, never_stop)
-    assert plain.test_accuracy is None
-    assert tested.test_images == len(digits.test)
-    assert 0 <= (tested.test_accuracy or -1) <= 1
-    for result in (plain, tested):
-        assert result.weights is not None
-        result.weights.unlink()
+def gradient(training: Training) -> torch.Tensor:
+    """The gradient of the last step."""
+    return torch.cat([p.grad.flatten() for p in training.network.parameters() if p.grad is not None])
 
 
-def test_a_network_whose_channels_last_kernels_are_broken_trains_in_the_other_layout() -> None:
-    cpu = torch.device("cpu")
-    narrow = ROOT.replace(depths=(1, 1, 1, 1), widths=(4, 4, 8, 16, 36), resolution=64)
-    assert memory_format(build(narrow), cpu) == torch.contiguous_format
-    assert memory_format(build(narrow), torch.device("cuda")) == torch.channels_last
-    assert memory_format(build(classic("resnet18").replace(num_classes=10)), cpu) == torch.channels_last
-    script = """
-from scaler import load_space
-from scaler.data import DataConfig, load_data
+@pytest.mark.parametrize("changes", [{}, {"class_balance": "weights", "label_smoothing": 0.1}, {"mixup": 0.4}])
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(digits: Dataset, changes: dict) -> None:
+    recipe = Recipe(epochs=1, batch_size=len(digits.train) // 2 * 2, **changes)
+    trainings, epochs = [], []
+    for micro_batch in (recipe.batch_size, 100):
+        training = Training(PLAIN, digits, recipe, 0, CPU, ALONE)
+        training._micro_batch = micro_batch
+        epochs.append(training.epoch())
+        trainings.append(training)
+    assert epochs[0].loss == pytest.approx(epochs[1].loss, rel=1e-5)
+    whole, parts = map(gradient, trainings)
+    assert whole.abs().max() > 1e-3
+    torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
+
+
+SHORT_OF_MEMORY = """
+import resource
+from scaler import classic
 from scaler.recipe import Recipe
 from scaler.training import train
-root = load_space("resnet").root(resolution=64, num_classes=10, in_channels=1)
-narrow = root.replace(depths=(1, 1, 1, 1), widths=(4, 4, 8, 16, 36))
-print(train(narrow, load_data(DataConfig(name="digits")), Recipe(epochs=2, batch_size=32), 0)[1].accuracy)
+from tests.trainings import digits_data
+data = digits_data()
+network = classic("resnet20").replace(in_channels=1, resolution=32)
+train(network, data, Recipe(epochs=1, batch_size=4), 0, lambda epoch, accuracy: False)  # code loaded, pools made
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 2**20, -1))
+print(train(network, data, Recipe(epochs=1, batch_size=1024), 0)[1].micro_batch)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
-    assert float(done.stdout) > 0.3
 
 
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"epochs": 0}, "epochs"),
-        ({"optimizer": "adam"}, "optimizer"),
-        ({"learning_rate": -1.0}, "learning_rate"),
-        ({"epochs": 2, "warmup_epochs": 3}, "warmup_epochs"),
-        ({"shift": 0.6}, "shift"),
-    ],
-)
-def test_wrong_recipes_are_refused_by_field(changes: dict, field: str) -> None:
-    with pytest.raises(InputError, match=rf"^recipe\.{field}: "):
-        Recipe(**changes)
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
+def test_a_batch_that_does_not_fit_is_trained_in_parts_and_recorded(digits: Dataset) -> None:
+    done = subprocess.run([sys.executable, "-c", SHORT_OF_MEMORY], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) in (512, 256, 128, 64)
+
+
+def test_weights_and_sampling_make_rare_classes_count_as_much_as_frequent_ones(digits: Dataset) -> None:
+    counts = torch.bincount(digits.train.labels)
+    assert torch.allclose(class_weights(digits) * counts, torch.full((10,), len(digits.train) / 10))
+    rare = dataclasses.replace(digits, train=copy.copy(digits.train))
+    rare.train.labels = torch.where(torch.arange(len(digits.train)) < 50, digits.train.labels, 0)
+    recipe = Recipe(epochs=1, batch_size=64, class_balance="sampling")
+    training = Training(SMALL, rare, recipe, 0, CPU, ALONE)
+    drawn = torch.cat([labels for _ in range(5) for _, labels, _ in training._batches()])
+    present = torch.bincount(rare.train.labels, minlength=10) > 0
+    shares = torch.bincount(drawn, minlength=10)[present] / len(drawn)
+    assert shares.max() / shares.min() < 1.5
+    assert torch.bincount(rare.train.labels).max() > 0.9 * len(rare.train)
+
+
+def test_the_averaged_network_is_the_one_that_counts(digits: Dataset) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=1, ema=0.99)
+    training = Training(SMALL, digits, recipe, 0, CPU, ALONE)
+    epoch = training.epoch()
+    assert training.network is not training._model
+    assert not torch.equal(weights_of(training.network), weights_of(training._model))
+    assert epoch.scores == evaluate(training.network, digits, digits.validation, SMALL.resolution)
+
+
+def test_auxiliary_heads_are_trained(digits: Dataset) -> None:
+    space = load_space("inception").root(resolution=32, num_classes=10, in_channels=1)
+    network = fit_to_budget(space.replace(aux_heads=True), "uniform", Budget(macs="400K"))
+    training = Training(network, digits, Recipe(epochs=1, batch_size=256), 0, CPU, ALONE)
+    before = {name: value.clone() for name, value in training.network.state_dict().items()}
+    training.epoch()
+    after = training.network.state_dict()
+    for head in ("aux1.fc2.weight", "aux2.fc2.weight", "fc.weight"):
+        assert not torch.equal(before[head], after[head])
+
+
+def test_half_precision_learns_too(digits: Dataset) -> None:
+    _, result = train(SMALL, digits, dataclasses.replace(RECIPE, epochs=2, precision="bfloat16"), 0)
+    assert result.precision == "bfloat16"
+    assert result.accuracy > 0.3
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_share_a_batch_without_changing_its_gradient(processes: int, tmp_path: Path) -> None:
+    """Two gloo processes against one, on the same global batch."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+    rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]
+    found = tmp_path / "gradient.safetensors"
+    command = [*launch, *rendezvous, "-m", "tests.trainings", "gradient", str(found)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    recipe = Recipe(epochs=1, batch_size=1024, learning_rate=5e-3, warmup_epochs=0)
+    training = Training(PLAIN, digits_data(), recipe, 0, CPU, ALONE)
+    epoch = training.epoch()
+    shared = load_file(found)
+    torch.testing.assert_close(shared["gradient"], gradient(training), rtol=0, atol=1e-5)
+    assert gradient(training).abs().max() > 1e-3
+    assert shared["loss"].item() == pytest.approx(epoch.loss, rel=0.05)

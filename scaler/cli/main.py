@@ -11,6 +11,7 @@ from scaler.cli.networks import classics, describe, families
 from scaler.cli.results import export, leaderboard
 from scaler.cli.scale import scale
 from scaler.cli.studies import baselines, confirm, search
+from scaler.cli.training import train
 from scaler.errors import InputError, WorkError, nearest
 
 
@@ -38,11 +39,12 @@ def cli() -> None:
     scaler baselines quickstart     train what it is measured against
     scaler confirm quickstart       retrain the winner and measure its test accuracy
     scaler leaderboard quickstart   see them side by side
+    scaler train quickstart         train the winner to the end
     scaler export quickstart        hand the winner over to timm
     """
 
 
-for command in (families, classics, describe, scale, search, baselines, confirm, leaderboard, export):
+for command in (families, classics, describe, scale, search, baselines, confirm, leaderboard, train, export):
     cli.add_command(command)
 
 

@@ -15,7 +15,7 @@ from scaler.evaluation import Result
 from scaler.record import DEATHS, DUPLICATE, INTERRUPTED, Record, has_record
 from scaler.samplers import TriangleSampler, distributions, params_to_shares
 from scaler.space import Triangle
-from scaler.study import finished_trials, interrupt, taken_digests
+from scaler.study import artifacts_folder, finished_trials, interrupt, taken_digests
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,9 +77,7 @@ class Driver:
         self._config = config
         self._triangle = triangle
         self._observer = observer or Observer()
-        self._artifacts = config.folder / "artifacts"
-        self._artifacts.mkdir(parents=True, exist_ok=True)
-        self._store = FileSystemArtifactStore(self._artifacts)
+        self._store = FileSystemArtifactStore(artifacts_folder(config))
         self._began: dict[int, float] = {}
         self._out_of_time: dict[int, Callable[[Job], None]] = {}
         self._ends = math.inf
@@ -138,8 +136,8 @@ class Driver:
         if result.stopped and out_of_time is not None:
             out_of_time(job)
             return
-        if not math.isfinite(result.accuracy):
-            self.fail(job, f"accuracy is {result.accuracy}")
+        if not math.isfinite(result.value):
+            self.fail(job, f"{result.objective} is {result.value}")
             return
         weights = None
         if result.weights is not None:
@@ -147,23 +145,13 @@ class Driver:
                 artifact_store=self._store, file_path=str(result.weights), study_or_trial=job.trial
             )
             result.weights.unlink()
-        self._write(
-            job,
-            replace(
-                job.record,
-                epochs=result.epochs,
-                train_seconds=round(result.train_seconds, 3),
-                images_per_second=round(result.images_per_second, 1),
-                device=result.device,
-                weights=weights,
-                test_accuracy=result.test_accuracy,
-                test_images=result.test_images or None,
-            ),
-        )
+        self._write(job, replace(job.record.with_result(result), weights=weights))
         if result.stopped:
             self._finish(job, TrialState.PRUNED)
         else:
-            self._finish(job, TrialState.COMPLETE, result.accuracy)
+            self._finish(job, TrialState.COMPLETE, result.value)
+        if result.checkpoint is not None:
+            result.checkpoint.unlink(missing_ok=True)
 
     def fail(self, job: Job, reason: str) -> None:
         """Records that the network could not be evaluated, and why."""

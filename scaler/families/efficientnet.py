@@ -43,6 +43,7 @@ class EfficientNet(Architecture):
     dropout: float = 0.2
 
     family: ClassVar[str] = "efficientnet"
+    has_residual_blocks: ClassVar[bool] = True
 
     @property
     def stages(self) -> int:

@@ -39,6 +39,7 @@ class ResNet(Architecture):
     shortcut: str = "B"
 
     family: ClassVar[str] = "resnet"
+    has_residual_blocks: ClassVar[bool] = True
 
     @property
     def stages(self) -> int:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from scaler import InputError
-from scaler.data import DataConfig, Dataset, augment, load_data, normalize
+from scaler.data import DataConfig, Dataset, load_data, normalize
 from scaler.training import timm_batch
 
 
@@ -49,32 +49,6 @@ def test_the_fast_path_sees_what_a_timm_user_sees(digits: Dataset, side: int) ->
     grey_level = 1 / 255 / digits.std[0]
     assert (fast - slow).abs().max() <= 2.5 * grey_level
     assert (fast - slow).abs().mean() <= 0.1 * grey_level
-
-
-def test_augmentation_is_drawn_per_sample_and_shifts_at_most_as_far_as_told() -> None:
-    image = torch.zeros(1, 1, 20, 20, dtype=torch.uint8)
-    image[0, 0, 10, 10] = 255
-    batch = augment(image.repeat(200, 1, 1, 1), shift=0.1, flip=False, generator=torch.Generator().manual_seed(0))
-    places = {tuple(place) for place in batch[:, 0].nonzero()[:, 1:].tolist()}
-    assert places == {(row, column) for row in range(8, 13) for column in range(8, 13)}
-
-
-def test_a_flip_mirrors_about_half_of_the_samples() -> None:
-    image = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
-    image[0, :, 0, 0] = 9
-    batch = augment(image.repeat(400, 1, 1, 1), shift=0, flip=True, generator=torch.Generator().manual_seed(0))
-    mirrored = (batch[:, 0, 0, 3] == 9).sum().item()
-    assert 150 < mirrored < 250
-    assert ((batch[:, 0, 0, 0] == 9).sum() + mirrored).item() == 400
-
-
-def test_augmentation_is_fixed_by_its_generator(digits: Dataset) -> None:
-    draws = [
-        augment(digits.train.images[:50], shift=0.2, flip=True, generator=torch.Generator().manual_seed(seed))
-        for seed in (3, 3, 4)
-    ]
-    assert torch.equal(draws[0], draws[1])
-    assert not torch.equal(draws[0], draws[2])
 
 
 def test_wrong_data_settings_are_refused() -> None:

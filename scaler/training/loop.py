@@ -1,0 +1,72 @@
+"""Training of one network on whatever device there is, resumable after every epoch."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from torch import nn
+
+from scaler.architecture import Architecture
+from scaler.checkpoint import load_state, save_state
+from scaler.data import Dataset
+from scaler.distributed import ALONE, Group
+from scaler.evaluation import Report, Result
+from scaler.hardware import pick_device
+from scaler.recipe import Recipe
+from scaler.training.training import Epoch, Training
+
+Watch: TypeAlias = Callable[[Epoch, nn.Module], None]
+"""Is told of each epoch as it ends, and shown the network."""
+
+
+def never_stop(epoch: int, accuracy: float) -> bool:
+    """A `Report` that lets every epoch run."""
+    return True
+
+
+def train(
+    architecture: Architecture,
+    data: Dataset,
+    recipe: Recipe,
+    seed: int,
+    report: Report = never_stop,
+    *,
+    objective: str = "accuracy",
+    device: torch.device | None = None,
+    group: Group = ALONE,
+    checkpoint: Path | None = None,
+    watch: Watch | None = None,
+) -> tuple[nn.Module, Result]:
+    """Trains one network from scratch; returns it in eval mode beside the result.
+
+    `report` gets the validation split's `objective` after each epoch. With a `checkpoint` file the training is saved
+    there after each epoch, and goes on from there if the file holds this same training; the epochs before are then
+    reported again first. The same seed on the same machine with the same number of threads gives the same weights,
+    interrupted or not. Raises `EvaluationError` when the loss is no longer finite, or not even one image fits in
+    memory.
+    """
+    training = Training(architecture, data, recipe, seed, device or pick_device(group.local), group)
+    fingerprint = {
+        "digest": architecture.digest,
+        "seed": seed,
+        "objective": objective,
+        "data": data.name,
+        "recipe": dataclasses.asdict(recipe),
+    }
+    values: list[float] = []
+    saved = load_state(checkpoint) if checkpoint else None
+    if saved is not None and saved["of"] == fingerprint:
+        training.restore(saved["training"])
+        values = saved["values"]
+    stopped = not group.all_told(not group.leads or all(report(epoch, value) for epoch, value in enumerate(values, 1)))
+    while training.epochs_done < recipe.epochs and not stopped:
+        epoch = training.epoch()
+        values.append(getattr(epoch.scores, objective))
+        if watch is not None:
+            watch(epoch, training.network)
+        if checkpoint and group.leads:
+            save_state(checkpoint, {"of": fingerprint, "values": values, "training": training.state()})
+        stopped = not group.all_told(not group.leads or report(epoch.epoch, values[-1]))
+    return training.network.eval(), training.result(objective, stopped and training.epochs_done < recipe.epochs)
