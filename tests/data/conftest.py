@@ -17,7 +17,10 @@ def write_picture(file: Path, size: tuple[int, int] = (20, 16), mode: str = "RGB
 
 
 def write_classes(
-    root: Path, counts: Mapping[str, int], sizes: Iterable[tuple[int, int]] = ((20, 16), (16, 24), (18, 18)), mode: str = "RGB"
+    root: Path,
+    counts: Mapping[str, int],
+    sizes: Iterable[tuple[int, int]] = ((20, 16), (16, 24), (18, 18)),
+    mode: str = "RGB",
 ) -> Path:
     """A folder with a sub-folder of so many PNG files for each class, of several sizes, no two alike."""
     every = list(sizes)

@@ -44,7 +44,13 @@ def test_skipped_pictures_are_in_no_split(
         with caplog.at_level(logging.WARNING, "scaler"):
             data = load_data(config, 16)
         assert "5 pictures that cannot be read are left out" in caplog.text
-        assert sorted(text.split(" (")[0] for text in data.skipped) == ["a/0.png", "a/3.png", "a/7.png", "b/1.png", "b/2.png"]
+        assert sorted(text.split(" (")[0] for text in data.skipped) == [
+            "a/0.png",
+            "a/3.png",
+            "a/7.png",
+            "b/1.png",
+            "b/2.png",
+        ]
         assert any("truncated" in text for text in data.skipped)
         splits = (data.train, data.validation, data.test)
         assert sum(len(split) for split in splits) == 35

@@ -80,7 +80,7 @@ def test_a_killed_writer_leaves_nothing_that_looks_whole(many: Path, tmp_path: P
     while not list(cache.glob("*.tmp")) and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(random.Random(repeat).random() * (0.0 if repeat == 0 else 4.0))
-    workers = _children(process.pid)
+    workers = _descendants(process.pid)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     for _ in range(200):
@@ -94,8 +94,12 @@ def test_a_killed_writer_leaves_nothing_that_looks_whole(many: Path, tmp_path: P
     assert not list(cache.glob("*.tmp"))
 
 
-def _children(pid: int) -> list[int]:
-    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *_descendants(int(child))]
+    return found
 
 
 def _alive(pid: int) -> bool:
@@ -136,7 +140,9 @@ def _empty_record(pixels: Path, record: Path) -> None:
 @pytest.mark.parametrize("damage", [_truncate, _flip, _lose, _tear_record, _empty_record])
 def test_a_damaged_cache_is_built_anew(few: DataConfig, caplog: pytest.LogCaptureFixture, damage) -> None:
     expected = images_of(few)
-    record = next(file for file in Path(few.cache_folder).glob("*.json") if json.loads(file.read_text())["split"] == "train")
+    record = next(
+        file for file in Path(few.cache_folder).glob("*.json") if json.loads(file.read_text())["split"] == "train"
+    )
     pixels = record.with_suffix(".u8")
     content = pixels.read_bytes()
     damage(pixels, record)

@@ -91,7 +91,9 @@ def test_the_fast_path_sees_what_a_timm_user_sees(digits: Dataset, side: int) ->
 @pytest.mark.parametrize("side", [12, 16, 31])
 def test_pictures_decoded_at_a_side_are_timms_pixels_at_that_side(photos: DataConfig, side: int) -> None:
     data = load_data(photos, side)
-    plain = create_transform((3, side, side), interpolation="bicubic", crop_pct=1.0, crop_mode="center", normalize=False)
+    plain = create_transform(
+        (3, side, side), interpolation="bicubic", crop_pct=1.0, crop_mode="center", normalize=False
+    )
     for split in (data.train, data.validation, data.test):
         pictures = list(split.pictures())
         assert {picture.size for picture in pictures} <= {(20, 16), (16, 24), (18, 18)}
