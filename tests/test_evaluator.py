@@ -35,13 +35,13 @@ def test_the_test_split_is_measured_only_when_asked(digits: Dataset) -> None:
 def test_an_interrupted_evaluation_goes_on_where_it_was(digits: Dataset, tmp_path: Path) -> None:
     evaluator = TrainingEvaluator(data=digits, recipe=SHORT, checkpoints=tmp_path / "checkpoints")
 
-    class Interruption(Exception):
+    class InterruptionError(Exception):
         pass
 
     def interrupt(epoch: int, accuracy: float) -> bool:
-        raise Interruption
+        raise InterruptionError
 
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         evaluator(SMALL, 0, interrupt)
     (saved,) = (tmp_path / "checkpoints").iterdir()
     state = load_state(saved)

@@ -12,6 +12,7 @@ from torchvision.transforms.v2.functional import resize
 
 from scaler import InputError
 from scaler.data import DataConfig, Dataset, Split, dataset, load_data, normalize, open_source
+from scaler.scoring import timm_batches
 from tests.data.conftest import write_classes
 
 CPU = torch.device("cpu")
