@@ -22,12 +22,13 @@ from torch import nn
 from scaler import fresh_check
 from scaler.budget import format_quantity
 from scaler.config import StudyConfig, load_study
-from scaler.data import INTERPOLATION, Dataset, load_data
+from scaler.data import INTERPOLATION, Dataset
 from scaler.errors import InputError, WorkError
 from scaler.models import build, timm_entry
 from scaler.record import Record
 from scaler.study import best_trial, existing_study, stored_config
 from scaler.training import timm_batch
+from scaler.workflow import study_data
 
 _BATCH = 64  # as in fresh_check: equal batches give equal bits
 
@@ -73,7 +74,7 @@ def export(
     _check_target(target, force)
     chosen, origin = _with_weights(config, _find(searched, trial))
     record = Record.from_trial(chosen)
-    data = load_data(config.data)
+    _, data = study_data(config)  # as the search had it, so that mean and std are the same and nothing is decoded again
     model = build(record.architecture)
     with tempfile.TemporaryDirectory(prefix="scaler-") as scratch:
         weights = Path(scratch) / "weights.safetensors"

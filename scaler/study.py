@@ -21,6 +21,7 @@ SCHEMA = 1
 
 _ATTRIBUTE = "scaler"
 _IDENTITY = ("space", "objective", "budget", "data", "recipe")
+_NO_QUESTION = ("data.root", "data.cache", "data.cache_limit", "data.workers")  # where the data lies, not what it is
 
 
 def open_study(config: StudyConfig, part: str = "") -> optuna.Study:
@@ -172,7 +173,7 @@ def _check_same_question(config: StudyConfig, stored: Mapping[str, Any]) -> None
     _check_schema(stored, config.name)
     before, now = _flat(stored["config"]), _flat(_without_storage(config))
     for key in sorted(before.keys() | now.keys()):
-        asked = key.split(".")[0] in _IDENTITY or key == "search.growth"
+        asked = (key.split(".")[0] in _IDENTITY and key not in _NO_QUESTION) or key == "search.growth"
         if asked and before.get(key) != now.get(key):
             raise InputError(
                 f"{key}: the trials of {config.name} were run with {before.get(key)!r}, not {now.get(key)!r}; "

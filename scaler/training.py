@@ -3,6 +3,7 @@
 import math
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,10 +74,8 @@ def train(
     layout = memory_format(model, device)
     # torch documents the two arguments together, but its type stubs have no such overload.
     model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
-    images = data.train.resized(architecture.resolution).to(device)
-    labels = data.train.labels.to(device)
     augmentation = Augmentation(shift=recipe.shift, flip=data.flip)
-    steps = max(1, len(labels) // recipe.batch_size)
+    steps = max(1, len(data.train) // recipe.batch_size)
     optimizer = create_optimizer_v2(
         model, opt=recipe.optimizer, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, momentum=0.9
     )
@@ -93,15 +92,13 @@ def train(
     for epoch in range(1, recipe.epochs + 1):
         started = time.perf_counter()
         model.train()
-        order = torch.randperm(len(labels), generator=generator).to(device)
+        order = torch.randperm(len(data.train), generator=generator)[: steps * recipe.batch_size]
         losses = []
-        for step in range(steps):
-            chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            draws = augmentation.draw(len(chosen), architecture.resolution, data.channels, generator)
-            batch = augmentation.apply(images[chosen], draws)
+        for images, labels in data.train.batches(order, recipe.batch_size, architecture.resolution, device):
+            draws = augmentation.draw(len(images), architecture.resolution, data.channels, generator)
             loss = functional.cross_entropy(
-                model(normalize(batch, data, layout)),
-                labels[chosen],
+                model(normalize(augmentation.apply(images, draws), data, layout)),
+                labels,
                 label_smoothing=recipe.label_smoothing,
             )
             optimizer.zero_grad()
@@ -128,9 +125,10 @@ def train(
 
 
 def evaluate(model: nn.Module, data: Dataset, split: Split, side: int) -> float:
-    """Accuracy on a split, images resized in memory to `side` pixels."""
+    """Accuracy on a split, images resized to `side` pixels."""
     device = next(model.parameters()).device
-    return _accuracy(model, normalize(split.resized(side).to(device), data), split.labels)
+    batches = split.batches(None, _EVAL_BATCH, side, device)
+    return _accuracy(model, (normalize(images, data) for images, _ in batches), split.labels)
 
 
 def timm_batch(data: Dataset, split: Split, side: int) -> torch.Tensor:
@@ -143,19 +141,19 @@ def timm_batch(data: Dataset, split: Split, side: int) -> torch.Tensor:
         crop_pct=1.0,
         crop_mode="center",
     )
-    return torch.stack([transform(image) for image in split.pil_images()])
+    return torch.stack([transform(image) for image in split.pictures()])
 
 
 def evaluate_as_timm_user(model: nn.Module, data: Dataset, split: Split, side: int) -> float:
     """Accuracy on a split as a user of the exported network measures it, through timm's own eval transform."""
     device = next(model.parameters()).device
-    return _accuracy(model, timm_batch(data, split, side).to(device), split.labels)
+    return _accuracy(model, timm_batch(data, split, side).to(device).split(_EVAL_BATCH), split.labels)
 
 
 @torch.inference_mode()
-def _accuracy(model: nn.Module, batch: torch.Tensor, labels: torch.Tensor) -> float:
+def _accuracy(model: nn.Module, batches: Iterable[torch.Tensor], labels: torch.Tensor) -> float:
     model.eval()
-    predicted = torch.cat([model(part).argmax(dim=1).cpu() for part in batch.split(_EVAL_BATCH)])
+    predicted = torch.cat([model(part).argmax(dim=1).cpu() for part in batches])
     return (predicted == labels).double().mean().item()
 
 

@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from scaler.config import StudyConfig, load_study
-from scaler.data import Dataset, load_data
+from scaler.data import Dataset, Source, load_data, open_source
 from scaler.errors import InputError
 from scaler.executors import Driver, Observer, run_locally
 from scaler.record import Record, has_record, is_finished
@@ -23,11 +23,26 @@ from scaler.training import TrainingEvaluator
 BASELINE_RULES = ("depth", "width", "resolution", "compound")
 
 
-def triangle_of(config: StudyConfig, data: Dataset | None = None) -> Triangle:
+def triangle_of(config: StudyConfig, data: Source | Dataset | None = None) -> Triangle:
     """The triangle that a study searches: its space from the data's shape, within its budget."""
-    data = data or load_data(config.data)
+    data = data or open_source(config.data)
     root = config.space.root(resolution=data.resolution, num_classes=len(data.classes), in_channels=data.channels)
     return Triangle(root, config.budget, config.search.growth)
+
+
+def largest_side(triangle: Triangle) -> int:
+    """The side, in pixels, that a study's images are decoded to: the largest that any of its networks looks at.
+
+    That is the resolution of the rule that puts all growth there, or of the classic shape if it is larger.
+    """
+    return max(triangle.at(RULES["resolution"]).resolution, triangle.root.resolution)
+
+
+def study_data(config: StudyConfig) -> tuple[Triangle, Dataset]:
+    """A study's triangle, and its data decoded once for all networks of the triangle."""
+    source = open_source(config.data)
+    triangle = triangle_of(config, source)
+    return triangle, load_data(source, largest_side(triangle))
 
 
 def search(
@@ -43,8 +58,7 @@ def search(
     finished; then nothing is run.
     """
     config = _config(study, overrides)
-    data = load_data(config.data)
-    triangle = triangle_of(config, data)
+    triangle, data = study_data(config)
     with sole_driver(config):
         opened = open_study(config)
         done = len(finished_trials(opened))
@@ -65,8 +79,7 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
     that the search has trained with the same seed is referenced, not trained again. Returns the study NAME.baselines.
     """
     config = _config(study)
-    data = load_data(config.data)
-    triangle = triangle_of(config, data)
+    triangle, data = study_data(config)
     records = [
         Record(
             architecture=triangle.at(RULES[name]),
@@ -116,7 +129,7 @@ def confirm(
         if value < 1:
             raise InputError(f"{name}: {value} is too few; give at least 1")
     config = _config(study)
-    data = load_data(config.data)
+    _, data = study_data(config)
     with sole_driver(config):
         searched = open_study(config)
         best_trial(searched)

@@ -2,7 +2,20 @@
 
 from scaler.data.augmentation import Augmentation, Draws
 from scaler.data.config import DataConfig
-from scaler.data.dataset import INTERPOLATION, Dataset, Split, load_data
+from scaler.data.dataset import INTERPOLATION, Dataset, Split
+from scaler.data.loading import load_data
 from scaler.data.normalization import normalize
+from scaler.data.source import Source, open_source
 
-__all__ = ["INTERPOLATION", "Augmentation", "DataConfig", "Dataset", "Draws", "Split", "load_data", "normalize"]
+__all__ = [
+    "INTERPOLATION",
+    "Augmentation",
+    "DataConfig",
+    "Dataset",
+    "Draws",
+    "Source",
+    "Split",
+    "load_data",
+    "normalize",
+    "open_source",
+]

@@ -1,42 +1,85 @@
-"""Data sets as uint8 tensors in memory: stratified splits, resizing."""
+"""A data set as training sees it: batches of uint8 images of any size from pixels that were decoded once."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize as torchvision_resize
 
-from scaler.data.config import DataConfig
+from scaler.data.pixels import Pixels
+from scaler.data.stores import Pictures
 
 INTERPOLATION = "bicubic"
 """How images are resized, in timm's word: the fast path here and timm's eval transform use the same."""
 
+_KEPT_ON_CPU = 512 * 2**20
+_BLOCK = 64 * 2**20
 
-@dataclass(frozen=True, slots=True)
+
 class Split:
-    """`images` is uint8 (n, channels, side, side) at the data's own size, `labels` int64 (n,)."""
+    """Images with labels; `labels` is int64 (n,) on the CPU.
 
-    images: torch.Tensor
-    labels: torch.Tensor
+    It pickles small: what has been resized for one process is not sent to another.
+    """
+
+    def __init__(self, pictures: Pictures, labels: torch.Tensor, pixels: Pixels) -> None:
+        self.labels = labels
+        self._pictures = pictures
+        self._pixels = pixels
+        self._kept: tuple[int, torch.device, torch.Tensor | None, torch.Tensor] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None}
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def resized(self, side: int) -> torch.Tensor:
-        """The images as uint8 (n, channels, side, side), resized with antialiasing as PIL does it."""
-        if self.images.shape[-1] == side:
-            return self.images
-        resized: torch.Tensor = torchvision_resize(self.images, [side, side], InterpolationMode.BICUBIC, antialias=True)
-        return resized
+    def batches(
+        self, order: torch.Tensor | None, batch_size: int, side: int, device: torch.device
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """uint8 images (b, channels, side, side) and labels int64 (b,), both on `device`, in the given order.
 
-    def pil_images(self) -> list[Image.Image]:
-        """The images as a user of the exported network has them."""
-        arrays = self.images.permute(0, 2, 3, 1).numpy()
-        return [Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array) for array in arrays]
+        `order` is int64 (m,) on any device; None means as they lie. The last batch may be smaller. Batches are the
+        caller's to change.
+        """
+        images, labels = self._resized(side, device)
+        if order is None:
+            order = torch.arange(len(self))
+        if images is None:
+            order = order.cpu()
+            for chosen, batch in zip(order.split(batch_size), self._pixels.batches(order, batch_size), strict=True):
+                yield _resize(batch.to(device), side), labels.index_select(0, chosen.to(device))
+        else:
+            for chosen in order.to(device).split(batch_size):
+                yield images.index_select(0, chosen), labels.index_select(0, chosen)
+
+    def pictures(self) -> Iterator[Image.Image]:
+        """The images in full size, upright, of mode L or RGB, as timm's own transform is to read them."""
+        channels = self._pixels.shape[1]
+        for index in range(len(self)):
+            yield self._pictures.open(index, channels)
+
+    def _resized(self, side: int, device: torch.device) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """The whole split at `side` on `device` (None if it is too much to keep) and its labels there.
+
+        Kept for the side and device last asked for.
+        """
+        if self._kept is None or self._kept[:2] != (side, device):
+            self._kept = None
+            count, channels, stored, _ = self._pixels.shape
+            images = None
+            if count * channels * side * side <= _room(device):
+                images = torch.empty((count, channels, side, side), dtype=torch.uint8, device=device)
+                batch_size = max(1, _BLOCK // (channels * max(side, stored) ** 2))
+                done = 0
+                for batch in self._pixels.batches(torch.arange(count), batch_size):
+                    images[done : done + len(batch)] = _resize(batch.to(device), side)
+                    done += len(batch)
+            self._kept = side, device, images, self.labels.to(device)
+        return self._kept[2:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +89,7 @@ class Dataset:
     mean, std   per channel, of pixel values from 0 to 1
     resolution  side, in pixels, of the root network's input
     flip        whether a mirrored image is still of its class
+    skipped     files that could not be read, each with the reason; they are in no split
     """
 
     name: str
@@ -57,6 +101,7 @@ class Dataset:
     std: tuple[float, ...]
     resolution: int
     flip: bool
+    skipped: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -64,55 +109,14 @@ class Dataset:
         return len(self.mean)
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    classes: tuple[str, ...]
-    resolution: int
-    flip: bool
+def _room(device: torch.device) -> int:
+    """Bytes that a split may keep on a device."""
+    return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else _KEPT_ON_CPU
 
 
-def _digits() -> _Source:
-    """1,797 handwritten digits of 8 × 8 grey pixels, shipped with scikit-learn (UCI Optical Recognition)."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[:, None]
-    classes = tuple(str(name) for name in digits.target_names)
-    return _Source(images, digits.target.astype(np.int64), classes, resolution=32, flip=False)
-
-
-_SOURCES: dict[str, Callable[[], _Source]] = {"digits": _digits}
-
-
-def load_data(config: DataConfig) -> Dataset:
-    """The data set that the config names, split; equal configs give equal splits."""
-    from sklearn.model_selection import train_test_split
-
-    source = _SOURCES[config.name]()
-    rest, test = train_test_split(
-        np.arange(len(source.labels)), test_size=config.test, stratify=source.labels, random_state=config.seed
-    )
-    train, validation = train_test_split(
-        rest,
-        test_size=config.validation / (1 - config.test),
-        stratify=source.labels[rest],
-        random_state=config.seed,
-    )
-    splits = [
-        Split(torch.from_numpy(source.images[indices]), torch.from_numpy(source.labels[indices]))
-        for indices in (train, validation, test)
-    ]
-    pixels = splits[0].images.double() / 255
-    return Dataset(
-        name=config.name,
-        classes=source.classes,
-        train=splits[0],
-        validation=splits[1],
-        test=splits[2],
-        mean=tuple(pixels.mean(dim=(0, 2, 3)).tolist()),
-        std=tuple(pixels.std(dim=(0, 2, 3)).tolist()),
-        resolution=config.resolution or source.resolution,
-        flip=source.flip,
-    )
+def _resize(images: torch.Tensor, side: int) -> torch.Tensor:
+    """uint8 images at `side`, with antialiasing as PIL does it (off the CPU through floats, rounded and clamped)."""
+    if images.shape[-1] == side:
+        return images
+    resized: torch.Tensor = torchvision_resize(images, [side, side], InterpolationMode.BICUBIC, antialias=True)
+    return resized
