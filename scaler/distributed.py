@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import distributed
 
-from scaler.hardware import available_cores
+from scaler.cores import available_cores
 
 _MEETING_PLACE = "SCALER_MEETING_PLACE"
 

@@ -1,7 +1,6 @@
 """What the machine offers a training: device, number format, memory layout."""
 
 import contextlib
-import os
 import sys
 from typing import Any
 
@@ -16,11 +15,6 @@ def pick_device(index: int = 0) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", index % torch.cuda.device_count())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def device_name(device: torch.device) -> str:

@@ -17,6 +17,10 @@ DUPLICATE = "duplicate"
 """The failure of a trial whose network another trial had taken already; it is not evaluated and does not count."""
 
 
+DEATHS = "deaths"
+"""Attribute: how many worker processes have died while they evaluated this network."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What a trial says about itself, in Optuna user attributes; the leaderboard reads nothing else.

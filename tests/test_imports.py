@@ -17,6 +17,7 @@ ROOMS = [
     "errors",
     "toml",
     "shipped",
+    "cores",
     "cost",
     "tracing",
     "rounding",
