@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scaler.exporter import export
     from scaler.final import train_final
     from scaler.models import build
+    from scaler.prediction import predict
     from scaler.workflow import baselines, confirm, search
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ __all__ = [
     "leaderboard",
     "load_space",
     "load_study",
+    "predict",
     "search",
     "train_final",
 ]
@@ -58,6 +60,7 @@ _LAZY = {
     "export": "scaler.exporter",
     "leaderboard": "scaler.board",
     "load_study": "scaler.config",
+    "predict": "scaler.prediction",
     "search": "scaler.workflow",
     "train_final": "scaler.final",
 }

@@ -20,14 +20,7 @@ from scaler.hardware import pick_device
 from scaler.record import Record, has_record, is_finished
 from scaler.scaling import RULES
 from scaler.space import Triangle
-from scaler.study import (
-    best_trial,
-    existing_study,
-    finished_trials,
-    open_study,
-    release_interrupted,
-    sole_driver,
-)
+from scaler.study import best_trial, finished_trials, open_study, release_interrupted, sole_driver
 
 BASELINE_RULES = ("depth", "width", "resolution", "compound")
 
@@ -166,7 +159,7 @@ def confirm(
 def _run(driver: Driver, config: StudyConfig, data: Dataset, *, test: bool = False) -> None:
     """Trains what the driver hands out, as many networks at a time as the machine bears."""
     room = capacity(config.executor, accelerator=pick_device().type != "cpu")
-    checkpoints = config.folder / "checkpoints"
+    checkpoints = config.folder / "checkpoints" / driver.study.study_name
     evaluator = TrainingEvaluator(
         data=data,
         recipe=config.recipe,
@@ -176,10 +169,8 @@ def _run(driver: Driver, config: StudyConfig, data: Dataset, *, test: bool = Fal
         checkpoints=checkpoints,
     )
     run_locally(driver, evaluator, room)
-    parts = [existing_study(config, part) for part in ("", "baselines", "confirm")]
-    if not any(part.get_trials(deepcopy=False, states=(TrialState.WAITING,)) for part in parts if part is not None):
-        # What is left belongs to networks that were given up in the middle of an epoch.
-        shutil.rmtree(checkpoints, ignore_errors=True)
+    if not driver.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        shutil.rmtree(checkpoints, ignore_errors=True)  # of networks that failed; no one will go on with them
 
 
 def _config(study: str | Path | StudyConfig, overrides: Mapping[str, Any] | None = None) -> StudyConfig:

@@ -8,6 +8,7 @@ import click
 
 from scaler import __version__
 from scaler.cli.networks import classics, describe, families
+from scaler.cli.predict import predict
 from scaler.cli.results import export, leaderboard
 from scaler.cli.scale import scale
 from scaler.cli.studies import baselines, confirm, search
@@ -41,10 +42,11 @@ def cli() -> None:
     scaler leaderboard quickstart   see them side by side
     scaler train quickstart         train the winner to the end
     scaler export quickstart        hand the winner over to timm
+    scaler predict DIR IMAGE...     classify images with it
     """
 
 
-for command in (families, classics, describe, scale, search, baselines, confirm, leaderboard, train, export):
+for command in (families, classics, describe, scale, search, baselines, confirm, leaderboard, train, export, predict):
     cli.add_command(command)
 
 

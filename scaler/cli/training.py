@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @study_argument
-@click.option(
-    "--trial", default="best", show_default=True, metavar="best|N|DIGEST", help="Network of the search."
-)
+@click.option("--trial", default="best", show_default=True, metavar="best|N|DIGEST", help="Network of the search.")
 @click.option("--network", metavar="NAME", help="A classic at full size in place of a trial, e.g. resnet18.")
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Epochs, if not those of the recipe.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed; by default one the search has not used.")
