@@ -47,7 +47,7 @@ class Progress(Observer):
         self.out_of_time = False
         self._total = total
         self._epochs = epochs
-        self._done = 0
+        self._done: int | None = None
         self._best: FrozenTrial | None = None
         self._running: dict[int, _Running] = {}
         self._began = time.monotonic()
@@ -136,7 +136,7 @@ class Progress(Observer):
 
     def _summary(self, now: float) -> Text:
         elapsed = now - self._began
-        if self._total is None:
+        if self._total is None or self._done is None:
             return Text(f"starting  {_duration(elapsed)}")
         parts = [f"{self._done}/{self._total} networks", self._best_so_far(), f"{_duration(elapsed)} so far"]
         left = self._total - self._done

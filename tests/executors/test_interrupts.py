@@ -16,7 +16,7 @@ def _as_in_a_terminal() -> Iterator[None]:
 
 def test_an_interrupt_waits_for_a_safe_moment() -> None:
     steps = []
-    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:  # noqa: PT012  # the moment matters
         signal.raise_signal(signal.SIGINT)
         steps.append("recorded")
         with interrupts.allowed():
@@ -27,7 +27,7 @@ def test_an_interrupt_waits_for_a_safe_moment() -> None:
 
 def test_an_interrupt_at_a_safe_moment_comes_at_once() -> None:
     steps = []
-    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts, interrupts.allowed():
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts, interrupts.allowed():  # noqa: PT012  # the moment matters
         signal.raise_signal(signal.SIGINT)
         steps.append("never")
     assert steps == []
@@ -35,7 +35,7 @@ def test_an_interrupt_at_a_safe_moment_comes_at_once() -> None:
 
 def test_an_interrupt_is_held_back_within_a_safe_moment() -> None:
     steps = []
-    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts, interrupts.allowed():
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts, interrupts.allowed():  # noqa: PT012  # the moment matters
         with interrupts.allowed(False):
             signal.raise_signal(signal.SIGINT)
             steps.append("reported")
@@ -45,7 +45,7 @@ def test_an_interrupt_is_held_back_within_a_safe_moment() -> None:
 
 def test_an_interrupt_that_never_found_a_safe_moment_comes_at_the_end() -> None:
     steps = []
-    with pytest.raises(KeyboardInterrupt), Interrupts():
+    with pytest.raises(KeyboardInterrupt), Interrupts():  # noqa: PT012  # the moment matters
         signal.raise_signal(signal.SIGINT)
         steps.append("finished")
     assert steps == ["finished"]
