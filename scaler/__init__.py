@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scaler.config import load_study
     from scaler.exporter import export
     from scaler.models import build
+    from scaler.prediction import predict
     from scaler.workflow import baselines, confirm, search
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ __all__ = [
     "leaderboard",
     "load_space",
     "load_study",
+    "predict",
     "search",
 ]
 
@@ -56,6 +58,7 @@ _LAZY = {
     "export": "scaler.exporter",
     "leaderboard": "scaler.board",
     "load_study": "scaler.config",
+    "predict": "scaler.prediction",
     "search": "scaler.workflow",
 }
 

@@ -40,6 +40,7 @@ ROOMS = [
     "board",
     "fresh_check",
     "exporter",
+    "prediction",
     "cli",
 ]
 LIGHT = ROOMS[: ROOMS.index("models")]

@@ -8,6 +8,7 @@ import click
 
 from scaler import __version__
 from scaler.cli.networks import classics, describe, families
+from scaler.cli.predict import predict
 from scaler.cli.results import export, leaderboard
 from scaler.cli.scale import scale
 from scaler.cli.studies import baselines, confirm, search
@@ -39,10 +40,11 @@ def cli() -> None:
     scaler confirm quickstart       retrain the winner and measure its test accuracy
     scaler leaderboard quickstart   see them side by side
     scaler export quickstart        hand the winner over to timm
+    scaler predict DIR IMAGE...     classify images with it
     """
 
 
-for command in (families, classics, describe, scale, search, baselines, confirm, leaderboard, export):
+for command in (families, classics, describe, scale, search, baselines, confirm, leaderboard, export, predict):
     cli.add_command(command)
 
 

@@ -10,6 +10,7 @@ import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def print_json(value: Any) -> None:
@@ -25,7 +26,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         numeric = all(_is_number(row[index]) for row in cells if row[index])
         table.add_column(column, justify="right" if numeric and cells else "left", no_wrap=True)
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # as text: a name such as [b].png is no markup
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     Console(width=width, highlight=False).print(table)
 
