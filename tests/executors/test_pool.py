@@ -15,13 +15,12 @@ from optuna.trial import TrialState
 
 import scaler
 from scaler import load_study
-from scaler.data import load_data
 from scaler.errors import WorkError
 from scaler.evaluator import TrainingEvaluator
 from scaler.executors import Capacity, Driver, Job, run_locally
 from scaler.recipe import Recipe
 from scaler.study import existing_study, finished_trials, open_study
-from scaler.workflow import triangle_of
+from scaler.workflow import study_data, triangle_of
 from tests.conftest import FULL
 from tests.executors.evaluators import Calls, Killed, Slow, Threads, Unloadable
 from tests.executors.test_contract import Watcher, calls, run
@@ -194,7 +193,7 @@ def test_what_workers_print_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_training_goes_to_workers_and_gives_what_it_gives_here() -> None:
     config = load_study("tiny", {"search.trials": 2})
-    evaluator = TrainingEvaluator(data=load_data(config.data, 32), recipe=Recipe(epochs=1, batch_size=128), threads=1)
+    evaluator = TrainingEvaluator(data=study_data(config)[1], recipe=Recipe(epochs=1, batch_size=128), threads=1)
     assert pickle.loads(pickle.dumps(evaluator)).recipe == evaluator.recipe
     values = []
     for name, capacity in (("here", Capacity(1, 1)), ("there", TWO)):
