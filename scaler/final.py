@@ -9,6 +9,7 @@ from optuna.trial import create_trial
 from tensorboardX import SummaryWriter
 from torch import nn
 
+from scaler import workflow
 from scaler.config import StudyConfig, load_study
 from scaler.data import Dataset
 from scaler.distributed import ALONE, Group
@@ -21,7 +22,6 @@ from scaler.record import Record
 from scaler.scoring import evaluate_as_timm_user
 from scaler.study import artifacts_folder, existing_study, find_trial, open_study, writable_folder
 from scaler.training import Epoch, Watch, never_stop, train
-from scaler.workflow import study_data
 
 PART = "train"
 """The part of a study that records its final trainings."""
@@ -84,6 +84,7 @@ def train_final(
     trial: str | int = "best",
     *,
     network: str | None = None,
+    baseline: str | None = None,
     epochs: int | None = None,
     seed: int | None = None,
     test: bool = False,
@@ -92,16 +93,24 @@ def train_final(
 ) -> Final:
     """Trains one network of a study with the study's recipe and data, to the end, and records it in NAME.train.
 
-    The network is that of a trial of the search ("best", a number or a digest), or the classic named by `network` at
-    full size, for the data's resolution, classes and channels. `epochs` replaces the recipe's. The seed is by default
-    one that the search has not used. With `test` the test split is measured at the end. Called again after an
-    interruption it goes on from the last epoch; what is finished is not trained again. In a `group` every process calls
-    it. Raises `InputError` for a network that is not there and `WorkError` if the training fails.
+    The network is that of a trial of the search ("best", a number or a digest); or the classic named by `network` at
+    full size, for the data's resolution, classes and channels; or the `baseline` of the study with that name. `epochs`
+    replaces the recipe's. The seed is by default one that the search has not used. With `test` the test split is
+    measured at the end. Called again after an interruption it goes on from the last epoch; what is finished is not
+    trained again. In a `group` every process calls it. Raises `InputError` for a network that is not there and
+    `WorkError` if the training fails.
     """
     config = study if isinstance(study, StudyConfig) else load_study(study)
     recipe = replace(config.recipe, epochs=epochs or config.recipe.epochs)
-    _, data = study_data(config)
-    record = _from_trial(config, trial) if network is None else _from_name(network, data)
+    if network is not None and baseline is not None:
+        raise InputError(f"baseline: {baseline!r} and network {network!r} are both given; give one of them")
+    triangle, data = workflow.study_data(config)
+    if network is not None:
+        record = _from_name(network, data)
+    elif baseline is not None:
+        record = workflow.baseline(config, triangle, baseline)
+    else:
+        record = _from_trial(config, trial)
     record = replace(record, seed=config.search.seed + 1 if seed is None else seed)
     folder = writable_folder(config) / PART / f"{record.architecture.digest}-{record.seed}-{recipe.epochs}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,8 @@ from timm.data import create_transform, resolve_data_config
 from torch import nn
 
 import scaler.models  # noqa: F401 - registers the entry points of plugin exports
-from scaler.data.pictures import MAX_PIXELS, BadPicture, find_pictures, is_image_name, natural_key, open_picture
+from scaler.data.decoding import trimmed
+from scaler.data.pictures import BadPicture, find_pictures, is_image_name, natural_key, open_picture
 from scaler.errors import InputError
 from scaler.hardware import pick_device
 
@@ -101,7 +102,6 @@ class Predictor:
 
     labels    names of its classes, in the order of its logits
     channels  1 if it sees grey, 3 if it sees colour
-    side      of its input, in pixels
     """
 
     def __init__(self, folder: str | Path, device: torch.device | None = None) -> None:
@@ -110,8 +110,7 @@ class Predictor:
         model, self.labels = _load(Path(folder))
         self._model = model.to(self._device).to(memory_format=torch.channels_last)
         config: dict[str, Any] = resolve_data_config({}, model=model)
-        self.channels, *sides = config["input_size"]
-        self.side = max(sides)
+        self.channels = config["input_size"][0]
         if self.channels not in (1, 3):
             raise InputError(
                 f"dir: the network of {folder} takes images of {self.channels} channels, not grey or colour"
@@ -139,12 +138,9 @@ class Predictor:
         """The network's input for a file, float32 (channels, side, side), or why there is none."""
         try:
             picture = open_picture(Path(file), self.channels)
-            # timm brings the shorter side to the network's, then cuts out the middle
-            if self.side**2 * max(picture.size) / min(picture.size) > MAX_PIXELS:
-                raise BadPicture("too elongated: {} × {} pixels".format(*picture.size))
         except BadPicture as bad:
             return file, bad
-        return file, self._transform(picture)
+        return file, self._transform(trimmed(picture))
 
     def _classify(
         self, batch: Iterable[tuple[str, torch.Tensor | BadPicture]], top: int, on_bad: OnBad | None

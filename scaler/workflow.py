@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial
 
 from scaler.config import StudyConfig, load_study
 from scaler.data import Dataset, Source, load_data, open_source
-from scaler.errors import InputError
+from scaler.errors import InputError, unknown
 from scaler.evaluator import TrainingEvaluator
 from scaler.executors import Driver, Observer, capacity, run_locally
 from scaler.hardware import pick_device
@@ -22,7 +22,7 @@ from scaler.scaling import RULES
 from scaler.space import Triangle
 from scaler.study import best_trial, finished_trials, open_study, release_interrupted, sole_driver
 
-BASELINE_RULES = ("depth", "width", "resolution", "compound")
+BASELINES = ("depth", "width", "resolution", "compound", "classic")
 
 
 def triangle_of(config: StudyConfig, data: Source | Dataset | None = None) -> Triangle:
@@ -82,25 +82,7 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
     """
     config = _config(study)
     triangle, data = study_data(config)
-    records = [
-        Record(
-            architecture=triangle.at(RULES[name]),
-            source="rule",
-            model=f"{config.space.base} {name}",
-            seed=config.search.seed,
-            rule=[round(share, 4) for share in RULES[name].to_list()],
-        )
-        for name in BASELINE_RULES
-    ]
-    shrunk = triangle.classic_shape()
-    records.append(
-        Record(
-            architecture=shrunk,
-            source="classic",
-            model=f"{config.space.base} ×{shrunk.widths[-1] / triangle.root.widths[-1]:.2f} wide",
-            seed=config.search.seed,
-        )
-    )
+    records = [baseline(config, triangle, name) for name in BASELINES]
     with sole_driver(config):
         searched = open_study(config)
         opened = open_study(config, "baselines")
@@ -117,6 +99,25 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
                 opened.add_trial(_reference(known, attributes))
         _run(Driver(opened, config, observer=observer), config, data)
     return opened
+
+
+def baseline(config: StudyConfig, triangle: Triangle, name: str) -> Record:
+    """One of a study's `BASELINES`, not trained yet: a rule's network, or the classic shape shrunk in width to the
+    budget; raises `InputError` for another name."""
+    if name not in BASELINES:
+        raise unknown("baseline", name, BASELINES)
+    if name == "classic":
+        shrunk = triangle.classic_shape()
+        factor = shrunk.widths[-1] / triangle.root.widths[-1]
+        model = f"{config.space.base} ×{factor:.2f} wide"
+        return Record(architecture=shrunk, source="classic", model=model, seed=config.search.seed)
+    return Record(
+        architecture=triangle.at(RULES[name]),
+        source="rule",
+        model=f"{config.space.base} {name}",
+        seed=config.search.seed,
+        rule=[round(share, 4) for share in RULES[name].to_list()],
+    )
 
 
 def confirm(

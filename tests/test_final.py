@@ -73,11 +73,23 @@ def test_a_classic_is_trained_by_name_at_full_size(tiny: Path) -> None:
     assert {name: value.shape for name, value in weights.items()} == {n: v.shape for n, v in expected.items()}
 
 
+def test_a_baseline_is_trained_by_name(tiny: Path) -> None:
+    final = train_final("tiny", baseline="classic", epochs=1)
+    (trial,) = existing_study(load_study("tiny"), "train").get_trials()  # type: ignore[union-attr]
+    assert (trial.user_attrs["source"], trial.user_attrs["model"][:10]) == ("classic", "resnet18 ×")
+    assert trial.user_attrs["macs"] <= 400_000
+    assert final.result.epochs == 1
+
+
 def test_what_is_not_there_is_named(tiny: Path) -> None:
     with pytest.raises(InputError, match="tiny has no results"):
         train_final("tiny")
     with pytest.raises(InputError, match=r"'resnet19' is unknown \(did you mean 'resnet18'"):
         train_final("tiny", network="resnet19")
+    with pytest.raises(InputError, match=r"baseline: 'width' and network 'resnet18' are both given"):
+        train_final("tiny", network="resnet18", baseline="width")
+    with pytest.raises(InputError, match=r"baseline: 'classics' is unknown \(did you mean 'classic'"):
+        train_final("tiny", baseline="classics")
 
 
 def test_the_command_says_what_came_out(searched: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @study_argument
 @click.option("--trial", default="best", show_default=True, metavar="best|N|DIGEST", help="Network of the search.")
 @click.option("--network", metavar="NAME", help="A classic at full size in place of a trial, e.g. resnet18.")
+@click.option("--baseline", metavar="NAME", help="A baseline: depth, width, resolution, compound or classic.")
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Epochs, if not those of the recipe.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed; by default one the search has not used.")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, one a device.")
@@ -29,6 +30,7 @@ def train(
     study: str,
     trial: str,
     network: str | None,
+    baseline: str | None,
     epochs: int | None,
     seed: int | None,
     devices: int,
@@ -51,7 +53,14 @@ def train(
     config = load_study(study, {"storage.url": storage})
     with joined() as group:
         if devices > 1 and group.size == 1:
-            options = {"trial": trial, "network": network, "epochs": epochs, "seed": seed, "storage": storage}
+            options = {
+                "trial": trial,
+                "network": network,
+                "baseline": baseline,
+                "epochs": epochs,
+                "seed": seed,
+                "storage": storage,
+            }
             given = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
             return launch(
                 devices, [sys.executable, "-m", "scaler", "train", study, *given, *(["--test"] if test else [])]
@@ -63,6 +72,7 @@ def train(
                 config,
                 trial,
                 network=network,
+                baseline=baseline,
                 epochs=epochs,
                 seed=seed,
                 test=test,

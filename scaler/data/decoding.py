@@ -55,14 +55,23 @@ def pixels(image: Image.Image, side: int) -> NDArray[np.uint8]:
     These are the pixels of timm's eval transform with crop_pct 1 and crop_mode center.
     """
     if image.size != (side, side):
-        width, height = image.size
-        limit = _LONGEST * min(width, height)
-        if max(width, height) > limit:  # a sliver: most would be cropped away after taking gigabytes to resize
-            image = pil_functional.center_crop(image, [min(height, limit), min(width, limit)])
-        image = pil_functional.resize(image, side, InterpolationMode.BICUBIC)
+        image = pil_functional.resize(trimmed(image), side, InterpolationMode.BICUBIC)
         image = pil_functional.center_crop(image, [side, side])
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def trimmed(image: Image.Image) -> Image.Image:
+    """The middle of a sliver, at most 32 times as long as it is wide; any other image as it is.
+
+    Resizing a whole sliver takes gigabytes, and the centre crop then leaves a square of it.
+    """
+    width, height = image.size
+    limit = _LONGEST * min(width, height)
+    if max(width, height) <= limit:
+        return image
+    middle: Image.Image = pil_functional.center_crop(image, [min(height, limit), min(width, limit)])
+    return middle
 
 
 def decode(job: Job, workers: int, title: str) -> dict[int, str]:

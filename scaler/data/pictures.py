@@ -61,11 +61,11 @@ def open_picture(file: Path | BinaryIO, channels: int | None = None) -> Image.Im
     shown.
     """
     with _opened(file) as image:
-        image.load()  # first: TIFF turns itself while it loads, and then no longer says that it was turned
         picture = _resolved(image)
         mode = picture.mode if channels is None else {1: "L", 3: "RGB"}[channels]
         if picture.mode != mode:
             picture = picture.convert(mode)
+        # Asked now that it is loaded: TIFF turns itself while it loads, and then no longer says that it was turned.
         method = _UPRIGHT.get(_orientation(image))
         if method is not None:
             picture = picture.transpose(method)
@@ -207,8 +207,8 @@ def _resolved(image: Image.Image) -> Image.Image:
     mode = "L" if _is_grey(image) else "RGB"
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _eight_bits(image)
-    if image.mode in ("RGBa", "La"):  # colours are stored multiplied by their opacity
-        image = image.convert(image.mode.upper())
+    if image.mode == "La":  # of a TIFF: the grey is stored multiplied by its opacity
+        image = image.convert("LA")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         ground = Image.new("RGB", image.size, "white")

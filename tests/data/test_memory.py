@@ -46,11 +46,13 @@ if len(sys.argv) > 3:
     before, largest = status("RssAnon"), 0
     seen, started = 0, time.perf_counter()
     for epoch in range(3):
-        for images, labels in data.train.batches(torch.randperm(len(data.train)), 256, 64 - 16 * (epoch == 2), torch.device("cpu")):
+        order, side = torch.randperm(len(data.train)), 64 - 16 * (epoch == 2)
+        for images, labels in data.train.batches(order, 256, side, torch.device("cpu")):
             seen += len(labels)
             largest = max(largest, status("RssAnon"))
     seconds = time.perf_counter() - started
-    pickled = len(pickle.dumps(data)) - sum(len(pickle.dumps(split.labels)) for split in (data.train, data.validation, data.test))
+    splits = data.train, data.validation, data.test
+    pickled = len(pickle.dumps(data)) - sum(len(pickle.dumps(split.labels)) for split in splits)
     print(json.dumps({
         "grown": largest - before, "peak": status("VmHWM"), "before": before, "seen": seen, "pickled": pickled,
         "per_second": seen / seconds,

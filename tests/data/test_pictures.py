@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import struct
 import threading
 import warnings
@@ -119,8 +120,16 @@ def with_profile() -> bytes:
     return color(icc_profile=profile)
 
 
-def broken_exif() -> bytes:
-    return color("PNG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\xee" * 40)
+def broken_exif(content: bytes = b"II*\0\x08\0\0\0\xff\xff" + b"\xee" * 40) -> bytes:
+    return color(exif=b"Exif\0\0" + content)
+
+
+def premultiplied() -> bytes:
+    """A grey TIFF with opacity whose grey is stored multiplied by it."""
+    stored = np.dstack([GREY // 2, np.full_like(GREY, 128)])
+    data, other = encoded(Image.fromarray(stored), "TIFF"), struct.pack("<HHI", 338, 3, 1)
+    assert data.count(other + b"\2") == 1
+    return data.replace(other + b"\2", other + b"\1")
 
 
 def uniform(value: object, size: tuple[int, int] = (16, 16)) -> np.ndarray:
@@ -153,6 +162,7 @@ SHOWN: dict[str, tuple[Callable[[], bytes], np.ndarray]] = {
         lambda: with_alpha(GREY, [[255, 0, 255], [255, 255, 0]]),
         np.array([[0, 255, 100], [150, 200, 255]]),
     ),
+    "la, stored multiplied": (premultiplied, np.rint(GREY // 2 * (255 / 128)) * 128 / 255 + 127),
     "rgb with a transparent colour": (
         lambda: color("PNG", transparency=(10, 20, 30)),
         without(COLOR, (10, 20, 30)),
@@ -181,6 +191,7 @@ SHOWN: dict[str, tuple[Callable[[], bytes], np.ndarray]] = {
     "16-bit tiff": (lambda: array(GREY.astype(np.uint16) * 257), GREY),
     "16-bit tiff, 0 is white": (white_is_zero, GREY),
     "16-bit pgm": (pgm16, GREY),
+    "16-bit pgm, dark": (lambda: b"P5 3 2 65535\n" + GREY.astype(">u2").tobytes(), np.rint(GREY / 257)),
     "12-bit pgm": (pgm12, GREY),
     "32-bit tiff of 8-bit values": (lambda: array(GREY.astype(np.int32)), GREY),
     "32-bit tiff of 16-bit values": (lambda: array(GREY.astype(np.int32) * 257), GREY),
@@ -203,6 +214,11 @@ SHOWN: dict[str, tuple[Callable[[], bytes], np.ndarray]] = {
     "1 × 30,000": (lambda: flat("L", 7, "PNG", (1, 30_000)), uniform(7, (1, 30_000))),
     "a colour profile, left alone": (with_profile, COLOR),
     "broken exif": (broken_exif, COLOR),
+    "exif that is none": (lambda: broken_exif(b"garbage!"), COLOR),
+    "an orientation in words": (
+        lambda: broken_exif(b"II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0abc\0" + b"\0" * 4),
+        COLOR,
+    ),
     "an orientation that does not exist": (lambda: turned(99), COLOR),
     "orientation 1": (lambda: turned(1), COLOR),
     "orientation 2": (lambda: turned(2), COLOR[:, ::-1]),
@@ -284,7 +300,7 @@ def test_what_is_shown(kind: str, tmp_path: Path) -> None:
     file = tmp_path / "wrong extension.txt"
     file.write_bytes(data)
     # Lossy files and colour spaces that need floating point may be off by one
-    tolerance = 1 if kind in ("cmyk jpeg", "lab tiff") else 0
+    tolerance = 1 if kind in ("cmyk jpeg", "lab tiff", "la, stored multiplied") else 0
     for found in (seen(data), np.asarray(open_picture(file))):
         assert found.shape == expected.shape
         assert np.abs(found.astype(int) - expected).max() <= tolerance
@@ -303,6 +319,15 @@ def test_what_is_refused(kind: str, tmp_path: Path) -> None:
         with pytest.raises(BadPicture) as caught:
             open_picture(source)
         assert str(caught.value) == reason
+
+
+def test_what_pil_logs_is_not_printed(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    data, count = color("TIFF"), struct.pack("<HHI", 277, 3, 1)
+    assert data.count(count + b"\3") == 1
+    monkeypatch.setattr(logging.root, "handlers", [])  # as in a program that has not set up any logging
+    with pytest.raises(BadPicture):
+        open_picture(io.BytesIO(data.replace(count + b"\3\0", count + b"\xff\xff")))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_cut_anywhere_is_a_picture_or_a_reason() -> None:

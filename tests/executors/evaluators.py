@@ -32,7 +32,8 @@ class Calls:
     def next(self) -> int:
         """The number of this call, from 0."""
         own = self.folder.with_name(f"{self.folder.name}-{os.getpid()}")
-        own.write_text(str(os.getpid()))
+        if not own.exists():  # else it has links, under which it may just be read
+            own.write_text(str(os.getpid()))
         number = 0
         while True:
             try:
