@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import scaler
 from scaler import InputError
 from scaler.cli import main
 from scaler.data import load_data
+from scaler.hardware import memory_in_use
 from scaler.models import timm_entry
 from scaler.prediction import Prediction, Predictor, find_images
 from tests.conftest import TINY_STUDY
@@ -258,11 +260,25 @@ def test_bad_pictures_are_named_or_left_out(inside: Path, capsys: pytest.Capture
 
 def test_a_sliver_is_seen_by_its_middle_without_filling_the_memory(tmp_path: Path) -> None:
     write_color_export(tmp_path / "export")
-    stripes = np.random.default_rng(0).integers(0, 256, (1, 1_000_000, 3), dtype=np.uint8)
+    stripes = np.random.default_rng(0).integers(0, 256, (1, 200_000, 3), dtype=np.uint8)
     Image.fromarray(stripes).save(tmp_path / "line.png")
-    Image.fromarray(stripes[:, 499_984:500_016]).save(tmp_path / "middle.png")
-    line, middle = scaler.predict(tmp_path / "export", [tmp_path / "line.png", tmp_path / "middle.png"])
+    Image.fromarray(stripes[:, 99_984:100_016]).save(tmp_path / "middle.png")
+    (middle,) = scaler.predict(tmp_path / "export", tmp_path / "middle.png")
+    before = memory_in_use(torch.device("cpu"))
+    (line,) = scaler.predict(tmp_path / "export", tmp_path / "line.png")
+    assert memory_in_use(torch.device("cpu")) - before < 300e6  # resized as it is, it would take 1.3 GB
     assert line.top == middle.top
+
+
+@pytest.mark.usefixtures("inside")
+def test_no_more_than_two_batches_are_read_ahead() -> None:
+    files = find_images(["digits"])
+    found = Predictor("export").predict(files, batch_size=1)
+    assert next(found).file == "digits/1.png"
+    time.sleep(0.5)
+    Path("digits/12.png").write_bytes(b"")
+    with pytest.raises(InputError, match="'digits/12.png' cannot be read: empty"):
+        list(found)
 
 
 @pytest.mark.parametrize(
