@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scaler.board import leaderboard
     from scaler.config import load_study
     from scaler.exporter import export
+    from scaler.final import train_final
     from scaler.models import build
     from scaler.prediction import predict
     from scaler.workflow import baselines, confirm, search
@@ -49,6 +50,7 @@ __all__ = [
     "load_study",
     "predict",
     "search",
+    "train_final",
 ]
 
 _LAZY = {
@@ -60,6 +62,7 @@ _LAZY = {
     "load_study": "scaler.config",
     "predict": "scaler.prediction",
     "search": "scaler.workflow",
+    "train_final": "scaler.final",
 }
 
 

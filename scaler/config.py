@@ -1,6 +1,7 @@
 """A study's question: study.toml, read and validated."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +26,13 @@ EXECUTORS = ("local",)
 class SearchConfig:
     """How the space is searched.
 
-    trials   networks to evaluate
-    sampler  which of Optuna's samplers proposes rules: tpe or random
-    pruner   which of Optuna's pruners stops hopeless trainings: none, median, successive_halving or hyperband
-    seed     seed of the sampler and of every training
-    growth   factor from the base's MACs to the budget, sensible between 4 and 32
+    trials         networks to evaluate
+    sampler        which of Optuna's samplers proposes rules: tpe or random
+    pruner         which of Optuna's pruners stops hopeless trainings: none, median, successive_halving or hyperband
+    seed           seed of the sampler and of every training
+    growth         factor from the base's MACs to the budget, sensible between 4 and 32
+    trial_timeout  seconds after which a network is given up as failed; none by default
+    max_hours      hours after which a run of the search stops, to be resumed; none by default
     """
 
     trials: int = 50
@@ -37,6 +40,8 @@ class SearchConfig:
     pruner: str = "none"
     seed: int = 0
     growth: float = 8.0
+    trial_timeout: float | None = None
+    max_hours: float | None = None
 
     def __post_init__(self) -> None:
         if self.trials < 1:
@@ -49,22 +54,33 @@ class SearchConfig:
             raise InputError(f"search.seed: {self.seed} is out of range; give 0 to 2147483647")
         if not 1 < self.growth <= 1024:
             raise InputError(f"search.growth: {self.growth:g} is no growth; give 4 to 32")
+        for field_name, unit in (("trial_timeout", "seconds"), ("max_hours", "hours")):
+            limit = getattr(self, field_name)
+            if limit is not None and not 0 < limit < math.inf:
+                raise InputError(
+                    f"search.{field_name}: {limit:g} is no time limit; give {unit} above 0, or leave it out"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorConfig:
     """Where the networks are evaluated.
 
-    kind     local: one after another in this process
-    threads  CPU threads of a training; torch's own number by default. Small networks do best with 1
+    kind     local: on this machine
+    workers  networks trained at a time, each in a process of its own; 1 trains in the command's own process. By
+             default one for each CPU core, but 1 where there is an accelerator
+    threads  CPU threads of each training; by default the cores divided by the workers, torch's own number for 1 worker
     """
 
     kind: str = "local"
+    workers: int | None = None
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and not 1 <= self.threads <= 1024:
-            raise InputError(f"executor.threads: {self.threads} is no number of threads; give at least 1")
+        for field_name in ("workers", "threads"):
+            number = getattr(self, field_name)
+            if number is not None and not 1 <= number <= 1024:
+                raise InputError(f"executor.{field_name}: {number} is no number of {field_name}; give at least 1")
         if self.kind not in EXECUTORS:
             raise unknown("executor.kind", self.kind, EXECUTORS)
 

@@ -61,10 +61,10 @@ class TrainingEvaluator:
         return self.checkpoints / f"{architecture.digest}-{seed}.safetensors"
 
 
-def save_weights(model: nn.Module) -> Path:
-    """The model's state dict in a new temporary safetensors file."""
+def save_weights(model: nn.Module, folder: Path | None = None) -> Path:
+    """The model's state dict in a new safetensors file, in `folder` or where temporary files are."""
     state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with tempfile.NamedTemporaryFile(prefix="scaler-", suffix=".safetensors", delete=False) as file:
+    with tempfile.NamedTemporaryFile(prefix="scaler-", suffix=".safetensors", delete=False, dir=folder) as file:
         path = Path(file.name)
     save_file(state, path, metadata={"format": "pt"})
     return path

@@ -28,7 +28,7 @@ from scaler.errors import InputError, WorkError
 from scaler.models import build, timm_entry
 from scaler.record import Record
 from scaler.scoring import timm_batches
-from scaler.study import best_trial, existing_study, stored_config
+from scaler.study import artifacts_folder, existing_study, find_trial, stored_config
 from scaler.workflow import study_data
 
 _BATCH = 64  # as in fresh_check: equal batches give equal bits
@@ -74,13 +74,13 @@ def export(
     config, searched = _open(study)
     target = Path(to)
     _check_target(target, force)
-    chosen, origin = _with_weights(config, _find(searched, trial))
+    chosen, origin = _with_weights(config, find_trial(searched, trial))
     record = Record.from_trial(chosen)
     _, data = study_data(config)  # as the search had it, so that mean and std are the same and nothing is decoded again
     model = build(record.architecture)
     with tempfile.TemporaryDirectory(prefix="scaler-") as scratch:
         weights = Path(scratch) / "weights.safetensors"
-        store = FileSystemArtifactStore(config.folder / "artifacts")
+        store = FileSystemArtifactStore(artifacts_folder(config))
         assert record.weights is not None
         download_artifact(artifact_store=store, artifact_id=record.weights, file_path=str(weights))
         model.load_state_dict(load_file(weights))
@@ -129,16 +129,6 @@ def _check_target(target: Path, force: bool) -> None:
     existing = next(parent for parent in target.absolute().parents if parent.exists())
     if not os.access(existing, os.W_OK):
         raise InputError(f"to: {existing} cannot be written; choose another folder")
-
-
-def _find(searched: optuna.Study, trial: str | int) -> FrozenTrial:
-    if trial == "best":
-        return best_trial(searched)
-    for candidate in searched.get_trials(states=(TrialState.COMPLETE,)):
-        if str(trial) in (str(candidate.number), candidate.user_attrs.get("digest")):
-            return candidate
-    numbers = [candidate.number for candidate in searched.get_trials(states=(TrialState.COMPLETE,))]
-    raise InputError(f"trial: {trial!r} is no completed trial of {searched.study_name}; 'best' or one of {numbers}")
 
 
 def _with_weights(config: StudyConfig, trial: FrozenTrial) -> tuple[FrozenTrial, str]:

@@ -1,6 +1,7 @@
 """What the machine offers a training: device, number format, memory layout."""
 
 import contextlib
+import sys
 from typing import Any
 
 import torch
@@ -71,8 +72,7 @@ def memory_in_use(device: torch.device) -> int:
     """The most memory that this process has held so far, bytes: the device's, or the machine's for the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource
-    import sys
+    import resource  # not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -7,6 +7,7 @@ from typing import Any, Self
 from optuna.trial import FrozenTrial
 
 from scaler.architecture import Architecture
+from scaler.evaluation import Result
 from scaler.families import from_dict
 
 INTERRUPTED = "interrupted"
@@ -14,6 +15,10 @@ INTERRUPTED = "interrupted"
 
 DUPLICATE = "duplicate"
 """The failure of a trial whose network another trial had taken already; it is not evaluated and does not count."""
+
+
+DEATHS = "deaths"
+"""Attribute: how many worker processes have died while they evaluated this network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,23 @@ class Record:
     test_accuracy: float | None = None
     test_images: int | None = None
     failure: str | None = None
+
+    def with_result(self, result: Result) -> Self:
+        """The record of the same network, evaluated; `weights` are left to whoever takes the file over."""
+        return dataclasses.replace(
+            self,
+            accuracy=result.accuracy,
+            balanced_accuracy=result.balanced_accuracy,
+            macro_f1=result.macro_f1,
+            epochs=result.epochs,
+            train_seconds=round(result.train_seconds, 3),
+            images_per_second=round(result.images_per_second, 1),
+            device=result.device,
+            precision=result.precision or None,
+            micro_batch=result.micro_batch,
+            test_accuracy=result.test_accuracy,
+            test_images=result.test_images or None,
+        )
 
     def to_attributes(self) -> dict[str, Any]:
         """The record as user attributes, cost and digest included."""

@@ -95,6 +95,24 @@ def best_trial(study: optuna.Study) -> FrozenTrial:
     return max(completed, key=lambda trial: (trial.value, -trial.number))
 
 
+def find_trial(searched: optuna.Study, trial: str | int) -> FrozenTrial:
+    """The completed trial that is "best", or has this number or digest; raises `InputError` if there is none."""
+    if trial == "best":
+        return best_trial(searched)
+    for candidate in searched.get_trials(states=(TrialState.COMPLETE,)):
+        if str(trial) in (str(candidate.number), candidate.user_attrs.get("digest")):
+            return candidate
+    numbers = [candidate.number for candidate in searched.get_trials(states=(TrialState.COMPLETE,))]
+    raise InputError(f"trial: {trial!r} is no completed trial of {searched.study_name}; 'best' or one of {numbers}")
+
+
+def artifacts_folder(config: StudyConfig) -> Path:
+    """Where the weights of the study's networks are kept; created if need be."""
+    folder = config.folder / "artifacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def writable_folder(config: StudyConfig) -> Path:
     """The folder for the study's results, created if need be; raises `InputError` if it cannot be written."""
     try:

@@ -3,6 +3,7 @@
 Each function puts a study's config, data, evaluator and executor together; the command line and Python users call them.
 """
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,16 @@ from optuna.trial import TrialState, create_trial
 
 from scaler.config import StudyConfig, load_study
 from scaler.data import Dataset, Source, load_data, open_source
-from scaler.errors import InputError
+from scaler.errors import InputError, unknown
 from scaler.evaluator import TrainingEvaluator
-from scaler.executors import Driver, Observer, run_locally
+from scaler.executors import Driver, Observer, capacity, run_locally
+from scaler.hardware import pick_device
 from scaler.record import Record, has_record, is_finished
 from scaler.scaling import RULES
 from scaler.space import Triangle
 from scaler.study import best_trial, finished_trials, open_study, release_interrupted, sole_driver
 
-BASELINE_RULES = ("depth", "width", "resolution", "compound")
+BASELINES = ("depth", "width", "resolution", "compound", "classic")
 
 
 def triangle_of(config: StudyConfig, data: Source | Dataset | None = None) -> Triangle:
@@ -68,7 +70,7 @@ def search(
                 "continue it with --resume, or start another with --name"
             )
         release_interrupted(opened)
-        run_locally(Driver(opened, config, triangle, observer), _evaluator(config, data))
+        _run(Driver(opened, config, triangle, observer), config, data)
     return opened
 
 
@@ -80,25 +82,7 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
     """
     config = _config(study)
     triangle, data = study_data(config)
-    records = [
-        Record(
-            architecture=triangle.at(RULES[name]),
-            source="rule",
-            model=f"{config.space.base} {name}",
-            seed=config.search.seed,
-            rule=[round(share, 4) for share in RULES[name].to_list()],
-        )
-        for name in BASELINE_RULES
-    ]
-    shrunk = triangle.classic_shape()
-    records.append(
-        Record(
-            architecture=shrunk,
-            source="classic",
-            model=f"{config.space.base} ×{shrunk.widths[-1] / triangle.root.widths[-1]:.2f} wide",
-            seed=config.search.seed,
-        )
-    )
+    records = [baseline(config, triangle, name) for name in BASELINES]
     with sole_driver(config):
         searched = open_study(config)
         opened = open_study(config, "baselines")
@@ -113,8 +97,27 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
                 opened.enqueue_trial({}, user_attrs=attributes)
             else:
                 opened.add_trial(_reference(known, attributes))
-        run_locally(Driver(opened, config, observer=observer), _evaluator(config, data))
+        _run(Driver(opened, config, observer=observer), config, data)
     return opened
+
+
+def baseline(config: StudyConfig, triangle: Triangle, name: str) -> Record:
+    """One of a study's `BASELINES`, not trained yet: a rule's network, or the classic shape shrunk in width to the
+    budget; raises `InputError` for another name."""
+    if name not in BASELINES:
+        raise unknown("baseline", name, BASELINES)
+    if name == "classic":
+        shrunk = triangle.classic_shape()
+        factor = shrunk.widths[-1] / triangle.root.widths[-1]
+        model = f"{config.space.base} ×{factor:.2f} wide"
+        return Record(architecture=shrunk, source="classic", model=model, seed=config.search.seed)
+    return Record(
+        architecture=triangle.at(RULES[name]),
+        source="rule",
+        model=f"{config.space.base} {name}",
+        seed=config.search.seed,
+        rule=[round(share, 4) for share in RULES[name].to_list()],
+    )
 
 
 def confirm(
@@ -150,19 +153,25 @@ def confirm(
                 )
                 if _key(record.to_attributes()) not in present:
                     opened.enqueue_trial({}, user_attrs=record.to_attributes())
-        run_locally(Driver(opened, config, observer=observer), _evaluator(config, data, test=True))
+        _run(Driver(opened, config, observer=observer), config, data, test=True)
     return opened
 
 
-def _evaluator(config: StudyConfig, data: Dataset, *, test: bool = False) -> TrainingEvaluator:
-    return TrainingEvaluator(
+def _run(driver: Driver, config: StudyConfig, data: Dataset, *, test: bool = False) -> None:
+    """Trains what the driver hands out, as many networks at a time as the machine bears."""
+    room = capacity(config.executor, accelerator=pick_device().type != "cpu")
+    checkpoints = config.folder / "checkpoints" / driver.study.study_name
+    evaluator = TrainingEvaluator(
         data=data,
         recipe=config.recipe,
         objective=config.objective,
-        threads=config.executor.threads,
+        threads=room.threads,
         test=test,
-        checkpoints=config.folder / "checkpoints",
+        checkpoints=checkpoints,
     )
+    run_locally(driver, evaluator, room)
+    if not driver.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        shutil.rmtree(checkpoints, ignore_errors=True)  # of networks that failed; no one will go on with them
 
 
 def _config(study: str | Path | StudyConfig, overrides: Mapping[str, Any] | None = None) -> StudyConfig:

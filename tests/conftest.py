@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from sqlite3 import Connection
 
 import hypothesis
 import pytest
+import sqlalchemy
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch loads: small networks, perhaps on a busy machine
 
@@ -17,6 +19,13 @@ DRAWS = 300 if FULL else 15
 hypothesis.settings.register_profile("local", max_examples=60, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=200, deadline=None)
 hypothesis.settings.load_profile("ci" if FULL else "local")
+
+
+@sqlalchemy.event.listens_for(sqlalchemy.Engine, "connect")
+def _trust_the_power_supply(connection: Connection, record: object) -> None:
+    """Waiting for the disk after every record would be most of the time that many tests take."""
+    connection.execute("PRAGMA synchronous = OFF")
+
 
 TINY_STUDY = """
 name = "tiny"
@@ -32,6 +41,8 @@ learning_rate = 5e-3
 [search]
 trials = 4
 growth = 4
+[executor]
+workers = 1
 """
 
 

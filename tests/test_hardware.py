@@ -52,7 +52,7 @@ from scaler.recipe import Recipe
 from scaler.training import train
 root = load_space("resnet").root(resolution=64, num_classes=10, in_channels=1)
 narrow = root.replace(depths=(1, 1, 1, 1), widths=(4, 4, 8, 16, 36))
-print(train(narrow, load_data(DataConfig(name="digits")), Recipe(epochs=2, batch_size=32), 0)[1].accuracy)
+print(train(narrow, load_data(DataConfig(name="digits"), 64), Recipe(epochs=2, batch_size=32), 0)[1].accuracy)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     assert float(done.stdout) > 0.3

@@ -19,10 +19,10 @@ from safetensors.torch import load_file
 import scaler
 from scaler import InputError
 from scaler.board import COLUMNS, unranked
-from scaler.data import load_data
 from scaler.samplers import shares_to_params
 from scaler.study import existing_study, finished_trials, open_study
 from scaler.training import train
+from scaler.workflow import study_data
 from tests.conftest import FULL, TINY_STUDY
 
 
@@ -145,7 +145,7 @@ def test_an_export_gives_the_trained_networks_logits_bit_by_bit(inside: Path, tm
     content = json.loads((found.folder / "config.json").read_text())
     network = scaler.from_dict(content["scaler"]["architecture"])
     config = scaler.load_study("tiny.toml")
-    data = load_data(config.data)
+    _, data = study_data(config)
     trained, _ = train(network, data, config.recipe, content["scaler"]["seed"])
     loaded = timm.create_model(f"local-dir:{found.folder}", pretrained=True).eval()
     images = torch.randn(16, 1, network.resolution, network.resolution)

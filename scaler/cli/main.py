@@ -13,6 +13,7 @@ from scaler.cli.predict import predict
 from scaler.cli.results import export, leaderboard
 from scaler.cli.scale import scale
 from scaler.cli.studies import baselines, confirm, search
+from scaler.cli.training import train
 from scaler.errors import InputError, WorkError, nearest
 
 
@@ -40,12 +41,27 @@ def cli() -> None:
     scaler baselines quickstart     train what it is measured against
     scaler confirm quickstart       retrain the winner and measure its test accuracy
     scaler leaderboard quickstart   see them side by side
+    scaler train quickstart         train the winner to the end
     scaler export quickstart        hand the winner over to timm
     scaler predict DIR IMAGE...     classify images with it
     """
 
 
-for command in (families, classics, describe, scale, data, search, baselines, confirm, leaderboard, export, predict):
+_COMMANDS = (
+    families,
+    classics,
+    describe,
+    scale,
+    data,
+    search,
+    baselines,
+    confirm,
+    leaderboard,
+    train,
+    export,
+    predict,
+)
+for command in _COMMANDS:
     cli.add_command(command)
 
 

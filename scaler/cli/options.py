@@ -18,3 +18,10 @@ def storage_option(command: F) -> F:
     return click.option(
         "--storage", metavar="URL", help="Storage of the trials, if not the file beside the results (SQLAlchemy URL)."
     )(command)
+
+
+def workers_option(command: F) -> F:
+    """How many networks are trained at a time."""
+    return click.option(
+        "--workers", type=int, metavar="N", help="Networks trained at a time; by default as many as suit the machine."
+    )(command)

@@ -1,89 +1,152 @@
-"""The live view of a run: a bar with the best so far on a terminal, a line for each network everywhere."""
+"""The live view of a run: what is being trained now on a terminal, a line for each finished network everywhere."""
 
+import time
 from types import TracebackType
 from typing import Self
 
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from scaler.budget import format_quantity
 from scaler.executors import Job, Observer
-from scaler.study import finished_trials
+from scaler.record import INTERRUPTED, is_finished
+
+_REFRESHES = 4
+
+
+class _Running:
+    """A network that is being trained."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.macs = job.record.architecture.cost().macs
+        self.began = time.monotonic()
+        self.epoch = 0
+        self.accuracy: float | None = None
 
 
 class Progress(Observer):
-    """Shows what an executor does; `total` is the number of networks wanted, None if it is not known beforehand.
+    """Shows what an executor does.
+
+    total   networks wanted; None: those that are queued
+    epochs  of a training
+    console where to show it; standard output by default
 
     evaluated        networks evaluated while it watched
     exhausted_after  how many networks the space had, if it ran out of them
+    out_of_time      whether the search's time was up before it had all its trials
     """
 
-    def __init__(self, total: int | None) -> None:
+    def __init__(self, total: int | None, epochs: int, console: Console | None = None) -> None:
         self.evaluated = 0
         self.exhausted_after: int | None = None
+        self.out_of_time = False
         self._total = total
+        self._epochs = epochs
+        self._done: int | None = None
         self._best: FrozenTrial | None = None
-        self._console = Console(highlight=False, soft_wrap=True)
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
+        self._running: dict[int, _Running] = {}
+        self._began = time.monotonic()
+        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._live = Live(
+            console=self._console, get_renderable=self._view, refresh_per_second=_REFRESHES, transient=True
         )
-        self._task = self._bar.add_task("starting", total=total)
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._live.stop()
 
     def started(self, job: Job) -> None:
-        done = len(finished_trials(job.trial.study))
-        if self._best is None:
-            self._best = _best(job)
-        self._bar.update(self._task, completed=done, description=self._describe(f"#{job.trial.number}"))
+        self._running[job.trial.number] = _Running(job)
+        self._count(job)
 
     def reported(self, job: Job, epoch: int, accuracy: float) -> None:
-        text = f"#{job.trial.number} epoch {epoch}: {accuracy:.4f}"
-        self._bar.update(self._task, description=self._describe(text))
+        running = self._running[job.trial.number]
+        running.epoch, running.accuracy = epoch, accuracy
 
     def finished(self, job: Job, trial: FrozenTrial) -> None:
+        self._running.pop(job.trial.number, None)
         self.evaluated += 1
-        self._best = _best(job)
-        done = len(finished_trials(job.trial.study))
-        self._bar.update(self._task, completed=done)
+        self._count(job)
         outcome = {
             TrialState.COMPLETE: f"accuracy {trial.value:.4f}" if trial.value is not None else "",
             TrialState.PRUNED: "stopped early",
             TrialState.FAIL: f"failed: {trial.user_attrs.get('failure')}",
         }[trial.state]
         network = job.record.architecture
-        place = f"{done:>3}/{self._total}" if self._total else f"{done:>3}"
-        best = f"best {self._best.value:.4f} (#{self._best.number})" if self._best else "no best yet"
-        seconds = trial.user_attrs.get("train_seconds", 0.0)
         self._console.print(
-            f"{place}  {outcome}  {best}  {format_quantity(network.cost().macs)} MACs  {seconds:.1f} s  "
+            f"{self._done:>3}/{self._total}  {outcome}  {self._best_so_far()}  "
+            f"{format_quantity(network.cost().macs)} MACs  {trial.user_attrs.get('train_seconds', 0.0):.1f} s  "
             f"{job.record.model}: {network.summary()}",
             markup=False,
         )
 
+    def interrupted(self, job: Job, reason: str) -> None:
+        self._running.pop(job.trial.number, None)
+        if reason != INTERRUPTED:
+            self._console.print(f"{reason}; {job.record.model} is queued again", markup=False)
+
     def exhausted(self, networks: int) -> None:
         self.exhausted_after = networks
 
-    def _describe(self, text: str) -> str:
-        return f"{text} | best {self._best.value:.4f}" if self._best else text
+    def time_is_up(self) -> None:
+        self.out_of_time = True
+
+    def _count(self, job: Job) -> None:
+        """Brings the number of finished networks, of those wanted, and the best one up to date."""
+        trials = job.trial.study.get_trials(deepcopy=False)
+        finished = [trial for trial in trials if is_finished(trial)]
+        completed = [trial for trial in finished if trial.state == TrialState.COMPLETE]
+        self._done = len(finished)
+        self._best = max(completed, key=lambda trial: (trial.value, -trial.number), default=None)
+        if self._total is None or self._total < self._done:
+            self._total = self._done + sum(not trial.state.is_finished() for trial in trials)
+
+    def _best_so_far(self) -> str:
+        return f"best {self._best.value:.4f} (#{self._best.number})" if self._best else "no best yet"
+
+    def _view(self) -> Group:
+        """A line for each network in training over a line for the whole; called by rich's own thread."""
+        now = time.monotonic()
+        table = Table.grid(padding=(0, 2))
+        for _ in range(3):
+            table.add_column(no_wrap=True)
+        for column in range(3):
+            table.add_column(no_wrap=True, justify="right" if column == 2 else "left")
+        for number, running in sorted(self._running.items()):
+            table.add_row(
+                f"#{number}",
+                f"{format_quantity(running.macs)} MACs",
+                ProgressBar(total=self._epochs, completed=running.epoch, width=16),
+                f"epoch {running.epoch}/{self._epochs}",
+                f"accuracy {running.accuracy:.4f}" if running.accuracy is not None else "",
+                _duration(now - running.began),
+            )
+        return Group(table, self._summary(now))
+
+    def _summary(self, now: float) -> Text:
+        elapsed = now - self._began
+        if self._total is None or self._done is None:
+            return Text(f"starting  {_duration(elapsed)}")
+        parts = [f"{self._done}/{self._total} networks", self._best_so_far(), f"{_duration(elapsed)} so far"]
+        left = self._total - self._done
+        partly = sum(running.epoch / self._epochs for running in list(self._running.values()))
+        if self.evaluated + partly > 0:
+            parts.append(f"about {_duration(elapsed / (self.evaluated + partly) * max(0.0, left - partly))} left")
+        return Text("  ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")
 
 
-def _best(job: Job) -> FrozenTrial | None:
-    completed = [trial for trial in finished_trials(job.trial.study) if trial.state == TrialState.COMPLETE]
-    return max(completed, key=lambda trial: (trial.value, -trial.number), default=None)
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scaler.cli.options import storage_option, study_argument
+from scaler.cli.options import storage_option, study_argument, workers_option
 from scaler.errors import WorkError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--executor", metavar="KIND", help="Where networks are evaluated: local.")
 @click.option("--name", metavar="NAME", help="Name of the study; a new question needs a new one.")
 @click.option("--resume", is_flag=True, help="Continue a search that was stopped.")
+@workers_option
 @storage_option
 def search(
     study: str,
@@ -29,6 +30,7 @@ def search(
     executor: str | None,
     name: str | None,
     resume: bool,
+    workers: int | None,
     storage: str | None,
 ) -> None:
     """Search how to split the budget. STUDY is a folder, a .toml file or a name; flags override the file.
@@ -44,6 +46,7 @@ def search(
             "search.trials": trials,
             "space": space,
             "executor.kind": executor,
+            "executor.workers": workers,
             "name": name,
             "storage.url": storage,
         },
@@ -54,10 +57,17 @@ def search(
     from scaler.cli.progress import Progress
     from scaler.study import best_trial, finished_trials
 
-    with Progress(config.search.trials) as progress:
+    with Progress(config.search.trials, config.recipe.epochs) as progress:
         searched = workflow.search(config, resume=resume, observer=progress)
     count = len(finished_trials(searched))
-    if progress.exhausted_after is not None:
+    if progress.out_of_time:
+        click.echo(
+            f"time is up after {config.search.max_hours:g} hours with {count} of {config.search.trials} trials; "
+            f"go on with the same command and --resume"
+        )
+        if not count:
+            return
+    elif progress.exhausted_after is not None:
         click.echo(f"space exhausted after {progress.exhausted_after} networks")
     elif not progress.evaluated:
         click.echo(f"{config.name} is finished: {count} of {config.search.trials} trials")
@@ -73,18 +83,19 @@ def search(
 
 @click.command()
 @study_argument
+@workers_option
 @storage_option
-def baselines(study: str, storage: str | None) -> None:
+def baselines(study: str, workers: int | None, storage: str | None) -> None:
     """Train classic and rule-scaled networks under the study's own recipe and budget.
 
     \b
     Example: scaler baselines studies/quickstart
     """
-    config = _load(study, {"storage.url": storage})
+    config = _load(study, {"executor.workers": workers, "storage.url": storage})
     from scaler import workflow
     from scaler.cli.progress import Progress
 
-    with Progress(None) as progress:
+    with Progress(None, config.recipe.epochs) as progress:
         trained = workflow.baselines(config, observer=progress)
     total = len(trained.get_trials(deepcopy=False))
     click.echo(f"{total} baselines, {progress.evaluated} trained now; next: scaler leaderboard {study}")
@@ -94,18 +105,19 @@ def baselines(study: str, storage: str | None) -> None:
 @study_argument
 @click.option("--top", type=int, default=1, show_default=True, metavar="K", help="Best networks to retrain.")
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="Seeds for each.")
+@workers_option
 @storage_option
-def confirm(study: str, top: int, seeds: int, storage: str | None) -> None:
+def confirm(study: str, top: int, seeds: int, workers: int | None, storage: str | None) -> None:
     """Retrain the best networks with fresh seeds and measure their test accuracy.
 
     \b
     Example: scaler confirm studies/quickstart --top 3 --seeds 3
     """
-    config = _load(study, {"storage.url": storage})
+    config = _load(study, {"executor.workers": workers, "storage.url": storage})
     from scaler import workflow
     from scaler.cli.progress import Progress
 
-    with Progress(None) as progress:
+    with Progress(None, config.recipe.epochs) as progress:
         confirmed = workflow.confirm(config, top=top, seeds=seeds, observer=progress)
     by_model: dict[str, list[dict[str, Any]]] = {}
     for trial in confirmed.get_trials(deepcopy=False):

@@ -55,9 +55,9 @@ class Entry:
 def cached(folder: Path, key: str, build: Callable[[Path], Record]) -> Entry:
     """The entry under a key, made with `build` if there is no whole one.
 
-    `build` gets a path at which it may create a file of pixels, and returns what is to be recorded. Of several processes
-    that want the same entry one builds it and the others wait. Raises `InputError` if the folder cannot be written or is
-    full.
+    `build` gets a path at which it may create a file of pixels, and returns what is to be recorded. Of several
+    processes that want the same entry one builds it and the others wait. Raises `InputError` if the folder cannot be
+    written or is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,7 @@ class _locked:  # noqa: N801 - used like a function
 
 
 def _sweep(folder: Path, key: str) -> None:
-    """Deletes temporary files of dead processes: those of which the lock is free, and under their lock those of `key`."""
+    """Deletes temporary files of dead processes: those whose lock is free; that of `key` is held by the caller."""
     for file in folder.glob("*.tmp"):
         owner = file.name.partition(".")[0]
         if owner == key:

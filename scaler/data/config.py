@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from scaler.cores import available_cores
 from scaler.errors import InputError, nearest, unknown
 
 BUILT_IN = ("digits",)
@@ -105,9 +106,7 @@ class DataConfig:
     @property
     def processes(self) -> int:
         """How many processes decode."""
-        if self.workers is not None:
-            return self.workers
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.workers or available_cores()
 
 
 def _home(field: str, path: str) -> str:

@@ -45,9 +45,11 @@ class Split:
         `order` is int64 (m,) on any device; None means as they lie. The last batch may be smaller. Batches are the
         caller's to change.
         """
-        images, labels = self._resized(side, device)
         if order is None:
             order = torch.arange(len(self))
+        if not len(order):
+            return
+        images, labels = self._resized(side, device)
         if images is None:
             order = order.cpu()
             for chosen, batch in zip(order.split(batch_size), self._pixels.batches(order, batch_size), strict=True):

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,7 @@ def _in_chunks(task: Callable[[Job, int], Any], job: Job, workers: int, title: s
         yield from (task(job, start) for start in starts)
         return
     began = time.perf_counter()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(starts)), context, _start_worker, (task, job)) as pool:
+    with ProcessPoolExecutor(min(workers, len(starts)), fresh_processes(), _start_worker, (task, job)) as pool:
         try:
             with without_main():
                 futures: list[Future[Any]] = [pool.submit(_in_worker, start) for start in starts]
@@ -174,9 +174,18 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def fresh_processes() -> BaseContext:
+    """Starts processes that inherit nothing from this one; what torch takes to load they load once and share."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["scaler.data.pixels"])
+    return context
+
+
 @contextmanager
 def without_main() -> Iterator[None]:
-    """Processes spawned in here do not run the user's script again, so it needs no `if __name__ == "__main__"`.
+    """Processes started in here do not run the user's script again, so it needs no `if __name__ == "__main__"`.
 
     Nothing that they do is from that script.
     """

@@ -1,6 +1,7 @@
 """IDX files, the format of MNIST and its kin, gzipped or not, wherever in a folder they lie."""
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -41,9 +42,10 @@ def read_idx(file: Path) -> NDArray[np.uint8]:
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"data.root: {file} cannot be read ({error}); get it again") from None
-    rank = content[3] if len(content) > 3 else 0
-    shape = np.frombuffer(content[4 : 4 + 4 * rank], ">u4").astype(int).tolist() if content[:3] == b"\0\0\x08" else []
-    body = np.frombuffer(content[4 + 4 * rank :], np.uint8)
-    if len(shape) != rank or not rank or body.size != np.prod(shape):
+    rank = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
+    start = 4 + 4 * rank
+    shape = [int.from_bytes(content[place : place + 4], "big") for place in range(4, start, 4)]
+    body = np.frombuffer(content[start:], np.uint8)
+    if not rank or len(content) < start or body.size != math.prod(shape):
         raise InputError(f"data.root: {file} is no whole IDX file; get it again")
     return body.reshape(shape)

@@ -53,6 +53,10 @@ def load_data(config: DataConfig | Source, side: int) -> Dataset:
     parts = {name: getattr(source, name) for name in SPLITS}
     sides = {name: _stored_side(part.pictures, side, config.processes, name) for name, part in parts.items()}
     size = sum(len(part.labels) * source.channels * sides[name] ** 2 for name, part in parts.items())
+    streams = size > config.cache_limit * 1e9
+    if streams:
+        limit = f"data.cache_limit is {config.cache_limit:g}"
+        _LOG.warning("%s would take %.1f GB decoded and %s: streamed, which is slower", config.name, size / 1e9, limit)
     loaded: dict[str, _Loaded] = {}
     bad: list[str] = []
     for name, part in parts.items():
@@ -60,7 +64,6 @@ def load_data(config: DataConfig | Source, side: int) -> Dataset:
             if size <= _IN_MEMORY and not part.pictures.costly:
                 loaded[name] = _in_memory(part, source.channels, sides[name])
             else:
-                streams = size > config.cache_limit * 1e9
                 loaded[name] = _from_cache(name, part, source, sides[name], streams=streams)
             bad += loaded[name].bad
         except _BadPictures as error:

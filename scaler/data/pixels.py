@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from scaler.data.decoding import end_with_parent, pixels, without_main
+from scaler.data.decoding import end_with_parent, fresh_processes, pixels, without_main
 from scaler.data.stores import Pictures
 
 
@@ -84,7 +84,7 @@ class Streamed:
                 batch_size=None,
                 collate_fn=_as_it_is,
                 num_workers=workers,
-                multiprocessing_context="spawn" if workers else None,
+                multiprocessing_context=fresh_processes() if workers else None,
                 worker_init_fn=_start_worker if workers else None,
                 persistent_workers=workers > 0,
             )

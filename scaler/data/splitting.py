@@ -90,6 +90,6 @@ def _too_small(labels: Indices, classes: tuple[str, ...], config: DataConfig) ->
     counts = np.bincount(labels, minlength=len(classes))
     smallest = int(counts.argmin())
     return InputError(
-        f"data.name: class {classes[smallest]!r} of {config.name} has {counts[smallest]} of {len(labels)} pictures, too "
-        "few to be in every split; add pictures, or raise data.validation and data.test"
+        f"data.name: class {classes[smallest]!r} of {config.name} has {counts[smallest]} of {len(labels)} "
+        "pictures, too few to be in every split; add pictures, or raise data.validation and data.test"
     )

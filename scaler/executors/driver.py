@@ -2,6 +2,8 @@
 
 import logging
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import optuna
@@ -10,14 +12,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from scaler.config import StudyConfig
 from scaler.evaluation import Result
-from scaler.record import DUPLICATE, Record, has_record
+from scaler.record import DEATHS, DUPLICATE, INTERRUPTED, Record, has_record
 from scaler.samplers import TriangleSampler, distributions, params_to_shares
 from scaler.space import Triangle
-from scaler.study import finished_trials, interrupt, taken_digests
+from scaler.study import artifacts_folder, finished_trials, interrupt, taken_digests
 
 _LOG = logging.getLogger(__name__)
 
 _MAX_DUPLICATES = 100
+_MAX_DEATHS = 2
+"""Workers that one network may cost before it counts as failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,21 @@ class Observer:
     def finished(self, job: Job, trial: FrozenTrial) -> None:
         """A network's evaluation has ended, one way or another."""
 
+    def interrupted(self, job: Job, reason: str) -> None:
+        """A network's evaluation was broken off; it is queued again."""
+
     def exhausted(self, networks: int) -> None:
         """The space has no network left; `networks` is how many it had."""
+
+    def time_is_up(self) -> None:
+        """`search.max_hours` are over and the study has not got all its trials."""
 
 
 class Driver:
     """Hands out the networks of a study one by one and records what became of each.
+
+    Any number may be out at a time, but one thread alone may call it. The limits on time are kept here: of a network
+    (`search.trial_timeout`, counted from `begin`) and of the search (`search.max_hours`, counted from now).
 
     study     the Optuna study
     config    its question
@@ -64,36 +77,65 @@ class Driver:
         self._config = config
         self._triangle = triangle
         self._observer = observer or Observer()
-        self._artifacts = config.folder / "artifacts"
-        self._artifacts.mkdir(parents=True, exist_ok=True)
-        self._store = FileSystemArtifactStore(self._artifacts)
+        self._store = FileSystemArtifactStore(artifacts_folder(config))
+        self._began: dict[int, float] = {}
+        self._out_of_time: dict[int, Callable[[Job], None]] = {}
+        self._ends = math.inf
+        if triangle is not None and config.search.max_hours is not None:
+            self._ends = time.monotonic() + config.search.max_hours * 3600
         if triangle is not None:
             self._sampler = TriangleSampler(triangle, config.search.sampler, config.search.seed)
             study.sampler = self._sampler
 
     def ask(self) -> Job | None:
-        """The next network to evaluate; None when the study has all its trials or the space no network left."""
+        """The next network to evaluate.
+
+        None when those that are finished or being evaluated are all that the study wants, the space has no other
+        network, or time is up. Ask again when one of them has ended: it may have been queued again.
+        """
         for _ in range(_MAX_DUPLICATES):
-            queued = bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
-            if not queued and not self._wants_new():
+            if not self._wants_more():
                 return None
             job = self._next()
             if job is not None:
-                self._observer.started(job)
                 return job
         self._end_of_space()
         return None
 
+    def begin(self, job: Job) -> None:
+        """Notes that the evaluation begins."""
+        self._began[job.trial.number] = time.monotonic()
+        self._observer.started(job)
+
+    def is_overdue(self, job: Job) -> bool:
+        """Whether the network has had all the time that a network gets."""
+        limit = self._config.search.trial_timeout
+        return limit is not None and time.monotonic() - self._began[job.trial.number] > limit
+
     def report(self, job: Job, epoch: int, accuracy: float) -> bool:
-        """Records an epoch; False if the study's pruner wants the training stopped."""
+        """Records an epoch; False if the training is to stop: the study's pruner wants it, or time is up."""
         self._observer.reported(job, epoch, accuracy)
         if not math.isfinite(accuracy):
             return False
         job.trial.report(accuracy, epoch)
+        if self.is_overdue(job):
+            self._out_of_time[job.trial.number] = self.time_out
+            return False
+        if time.monotonic() > self._ends:
+            self._out_of_time[job.trial.number] = self.interrupt
+            return False
         return not job.trial.should_prune()
 
     def tell(self, job: Job, result: Result) -> None:
-        """Records the end of an evaluation: COMPLETE, PRUNED if it was stopped early, FAIL if its accuracy is none."""
+        """Records the end of an evaluation.
+
+        COMPLETE; PRUNED if it was stopped early; FAIL if its accuracy is none or it was stopped by its time limit;
+        queued again if it was stopped because the search's time is up.
+        """
+        out_of_time = self._out_of_time.pop(job.trial.number, None)
+        if result.stopped and out_of_time is not None:
+            out_of_time(job)
+            return
         if not math.isfinite(result.value):
             self.fail(job, f"{result.objective} is {result.value}")
             return
@@ -103,24 +145,7 @@ class Driver:
                 artifact_store=self._store, file_path=str(result.weights), study_or_trial=job.trial
             )
             result.weights.unlink()
-        self._write(
-            job,
-            replace(
-                job.record,
-                accuracy=result.accuracy,
-                balanced_accuracy=result.balanced_accuracy,
-                macro_f1=result.macro_f1,
-                epochs=result.epochs,
-                train_seconds=round(result.train_seconds, 3),
-                images_per_second=round(result.images_per_second, 1),
-                device=result.device,
-                precision=result.precision or None,
-                micro_batch=result.micro_batch,
-                weights=weights,
-                test_accuracy=result.test_accuracy,
-                test_images=result.test_images or None,
-            ),
-        )
+        self._write(job, replace(job.record.with_result(result), weights=weights))
         if result.stopped:
             self._finish(job, TrialState.PRUNED)
         else:
@@ -133,18 +158,41 @@ class Driver:
         self._write(job, replace(job.record, failure=reason))
         self._finish(job, TrialState.FAIL)
 
-    def interrupt(self, job: Job) -> None:
-        """Records that the process is about to end before the evaluation did; the network is queued again."""
-        interrupt(self.study, job.trial)
+    def time_out(self, job: Job) -> None:
+        """Records that the network has used up its time."""
+        self.fail(job, f"time limit of {self._config.search.trial_timeout:g} s")
 
-    def _wants_new(self) -> bool:
+    def died(self, job: Job, reason: str) -> None:
+        """Records that the process which evaluated the network died; it is queued again, or fails if that is a habit.
+
+        The count goes with the network, so that a resumed search does not begin it anew.
+        """
+        deaths = job.trial.user_attrs.get(DEATHS, 0) + 1
+        if deaths >= _MAX_DEATHS:
+            self.fail(job, reason)
+        else:
+            job.trial.set_user_attr(DEATHS, deaths)
+            self.interrupt(job, reason)
+
+    def interrupt(self, job: Job, reason: str = INTERRUPTED) -> None:
+        """Records that the evaluation was broken off; the network is queued again."""
+        level = logging.INFO if reason == INTERRUPTED else logging.WARNING
+        _LOG.log(level, "%s trial %d: %s, queued again", self.study.study_name, job.trial.number, reason)
+        interrupt(self.study, job.trial)
+        self._observer.interrupted(job, reason)
+
+    def _wants_more(self) -> bool:
+        queued = bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
         if self._triangle is None:
-            return False
+            return queued
         running = len(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
         if len(finished_trials(self.study)) + running >= self._config.search.trials:
             return False
-        if self._sampler.unseen(self.study) == 0:
+        if not queued and self._sampler.unseen(self.study) == 0:
             self._end_of_space()
+            return False
+        if time.monotonic() > self._ends:
+            self._observer.time_is_up()
             return False
         return True
 

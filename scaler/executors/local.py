@@ -1,30 +1,47 @@
-"""The local executor: one network after another in this process."""
+"""The local executor: one network after another in this process, or several at a time in worker processes."""
 
 import logging
-from functools import partial
 
 from scaler.evaluation import EvaluationError, Evaluator
-from scaler.executors.driver import Driver
+from scaler.executors.capacity import Capacity
+from scaler.executors.driver import Driver, Job
+from scaler.executors.interrupts import Interrupts
+from scaler.executors.pool import run_in_pool
 
 _LOG = logging.getLogger(__name__)
 
 
-def run_locally(driver: Driver, evaluator: Evaluator) -> None:
-    """Evaluates the driver's networks until there are no more.
+def run_locally(driver: Driver, evaluator: Evaluator, capacity: Capacity | None = None) -> None:
+    """Evaluates the driver's networks until there are no more; with one worker, the default, in this process.
 
     A network that cannot be evaluated is recorded as failed and the run goes on. An interrupt (Ctrl-C) queues the
-    network at hand again before it propagates.
+    networks at hand again before it propagates. Time limits are looked at whenever the evaluator reports, in worker
+    processes at any time.
     """
-    while (job := driver.ask()) is not None:
-        try:
-            result = evaluator(job.record.architecture, job.record.seed, partial(driver.report, job))
-        except EvaluationError as error:
-            driver.fail(job, str(error))
-        except KeyboardInterrupt:
-            driver.interrupt(job)
-            raise
-        except Exception as error:
-            _LOG.exception("trial %d crashed", job.trial.number)
-            driver.fail(job, f"{type(error).__name__}: {error}")
-        else:
-            driver.tell(job, result)
+    if capacity is not None and capacity.workers > 1:
+        run_in_pool(driver, evaluator, capacity)
+        return
+    with Interrupts() as interrupts:
+        while (job := driver.ask()) is not None:
+            _evaluate(driver, evaluator, job, interrupts)
+
+
+def _evaluate(driver: Driver, evaluator: Evaluator, job: Job, interrupts: Interrupts) -> None:
+    def report(epoch: int, accuracy: float) -> bool:
+        with interrupts.allowed(False):
+            return driver.report(job, epoch, accuracy)
+
+    driver.begin(job)
+    try:
+        with interrupts.allowed():
+            result = evaluator(job.record.architecture, job.record.seed, report)
+    except EvaluationError as error:
+        driver.fail(job, str(error))
+    except KeyboardInterrupt:
+        driver.interrupt(job)
+        raise
+    except Exception as error:
+        _LOG.exception("trial %d crashed", job.trial.number)
+        driver.fail(job, f"{type(error).__name__}: {error}")
+    else:
+        driver.tell(job, result)

@@ -5,35 +5,17 @@ from typing import Any
 
 import torch
 from timm.layers import create_act_layer
-from timm.models import generate_default_cfgs
 from torch import Tensor, nn
 
 from scaler.errors import unknown
 from scaler.families.alexnet import CLASSICS, AlexNet
 from scaler.models.entry import TimmEntry
-from scaler.models.plugin import build_plugin, checkpointed, plugin_args, register
-
-default_cfgs = generate_default_cfgs(
-    {
-        "scaler_alexnet": {
-            "num_classes": 1000,
-            "input_size": (3, 227, 227),
-            "first_conv": "features.0",
-            "classifier": "classifier.6",
-        }
-    }
-)
+from scaler.models.plugin import Plugin, checkpointed, plugin_entry, register
 
 
 def timm_entry(architecture: AlexNet) -> TimmEntry:
     """Our entry point and the JSON-safe arguments that make this network."""
-    return TimmEntry(
-        name="scaler_alexnet",
-        model_args=plugin_args(architecture),
-        first_conv="features.0",
-        classifier="classifier.6",
-        tier="plugin",
-    )
+    return plugin_entry("scaler_alexnet", architecture, first_conv="features.0", classifier="classifier.6")
 
 
 class AlexNetModule(nn.Module):
@@ -149,8 +131,18 @@ def _check_pooling(global_pool: str) -> None:
         raise unknown("global_pool", global_pool, ["avg"])
 
 
+_PLUGIN = Plugin(
+    name="scaler_alexnet",
+    module=AlexNetModule,
+    default=CLASSICS["alexnet"],
+    entry=timm_entry,
+    features=lambda network: network.stages + 1,
+    nested=True,
+)
+default_cfgs = _PLUGIN.default_cfgs()
+
+
 @register
 def scaler_alexnet(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """AlexNet of any shape: takes the fields of `scaler.families.alexnet.AlexNet` and timm's arguments."""
-    classic = CLASSICS["alexnet"]
-    return build_plugin(AlexNetModule, classic, "scaler_alexnet", pretrained, features=classic.stages + 1, **kwargs)
+    return _PLUGIN.build(pretrained, **kwargs)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from scaler.architecture import Architecture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,16 +24,12 @@ class TimmEntry:
     tier: str
 
 
-def untrained_cfg(resolution: int, in_channels: int, first_conv: str, classifier: str) -> dict[str, Any]:
-    """timm's `pretrained_cfg` of a network without weights: ImageNet's normalisation and an input of `resolution`
-    pixels."""
-    return {
-        "num_classes": 1000,
-        "input_size": (in_channels, resolution, resolution),
-        "interpolation": "bicubic",
-        "crop_pct": 0.875,
-        "mean": IMAGENET_DEFAULT_MEAN,
-        "std": IMAGENET_DEFAULT_STD,
-        "first_conv": first_conv,
-        "classifier": classifier,
-    }
+def stock_args(architecture: Architecture, activation: str = "relu") -> dict[str, Any]:
+    """The activation and the dropout by timm's names, where they are not those of a stock entry point: `activation`
+    and no dropout."""
+    arguments: dict[str, Any] = {}
+    if architecture.activation != activation:
+        arguments["act_layer"] = architecture.activation
+    if architecture.dropout:
+        arguments["drop_rate"] = architecture.dropout
+    return arguments

@@ -9,15 +9,21 @@ from typing import Any
 import torch
 from timm.layers.classifier import create_classifier
 from timm.layers.create_act import create_act_layer
-from timm.models import build_model_with_cfg, checkpoint, generate_default_cfgs, is_model, register_model
+from timm.models import checkpoint
 from torch import nn
 from torch.nn import functional
 
-from scaler.families.inception import AUX_SIDE, POOLS, Inception, Module
+from scaler.families.inception import AUX_SIDE, CLASSICS, POOLS, Inception, Module
 from scaler.models.entry import TimmEntry
+from scaler.models.plugin import Plugin, plugin_entry, register
 
 _NORM_EPS = 1e-3  # torchvision's
 _AUX_DROPOUT = 0.7  # the paper's, section 5
+
+
+def timm_entry(architecture: Inception) -> TimmEntry:
+    """Our entry point and the JSON-safe arguments that make this network."""
+    return plugin_entry("scaler_inception", architecture, first_conv="conv1.conv", classifier="fc")
 
 
 class _ConvNorm(nn.Module):
@@ -87,44 +93,39 @@ class GoogLeNet(nn.Module):
 
     def __init__(
         self,
+        cfg: Inception,
         num_classes: int = 1000,
         in_chans: int = 3,
-        global_pool: str = "avg",
         drop_rate: float = 0.0,
-        act_layer: str = "relu",
-        **fields: Any,
+        global_pool: str = "avg",
     ) -> None:
         super().__init__()
-        # An architecture has a class at least; whether there is a classifier does not change the features.
-        net = Inception(
-            num_classes=max(num_classes, 1), in_channels=in_chans, activation=act_layer, dropout=drop_rate, **fields
-        )
         self.num_classes = num_classes
         self.in_chans = in_chans
         self.drop_rate = drop_rate
         self.grad_checkpointing = False
         self.feature_info: list[dict[str, Any]] = []
-        stride = self._build_stem(net)
+        stride = self._build_stem(cfg)
         previous = ""
-        for module in net.modules(net.depths, net.widths):
+        for module in cfg.modules(cfg.depths, cfg.widths):
             if module.name in POOLS:
                 self._tap(previous, module.c_in, stride)
                 name, kernel = POOLS[module.name]
                 self.add_module(name, _max_pool(kernel))
                 stride *= 2
             if module.repeat:
-                self.add_module(module.name, _inception(net, module))
+                self.add_module(module.name, _inception(cfg, module))
                 previous = module.name
         self.num_features = module.c_in  # the last module is the repeated one, which takes its stage's output
         self._tap(previous, self.num_features, stride)
         self._trunk = [name for name, _ in self.named_children()]
 
         self._aux_taps: list[str] = []
-        if net.aux_heads:
-            before_last = self._trunk[self._trunk.index("inception4e") - 1] if net.depths[1] > 1 else "inception4a"
+        if cfg.aux_heads:
+            before_last = self._trunk[self._trunk.index("inception4e") - 1] if cfg.depths[1] > 1 else "inception4a"
             self._aux_taps = ["inception4a", before_last]
-            for index, c_in in enumerate(net.aux_inputs(net.depths, net.widths), start=1):
-                self.add_module(f"aux{index}", _AuxiliaryHead(net, c_in, num_classes))
+            for index, c_in in enumerate(cfg.aux_inputs(cfg.depths, cfg.widths), start=1):
+                self.add_module(f"aux{index}", _AuxiliaryHead(cfg, c_in, num_classes))
         self.fc: nn.Module
         self.global_pool, self.head_drop, self.fc = create_classifier(
             self.num_features, num_classes, pool_type=global_pool, drop_rate=drop_rate
@@ -137,12 +138,12 @@ class GoogLeNet(nn.Module):
         """Adds the layers before the first module; returns their stride."""
         width = net.widths[0]
         if net.stem == "small":
-            self.conv1 = _ConvNorm(net, net.in_channels, width, 3)
+            self.conv1 = _ConvNorm(net, self.in_chans, width, 3)
             self._tap("conv1", width, 1)
             self.maxpool1 = _max_pool(3)
             return 2
         channels = net.stem_channels(net.widths)
-        self.conv1 = _ConvNorm(net, net.in_channels, channels, 7, stride=2)
+        self.conv1 = _ConvNorm(net, self.in_chans, channels, 7, stride=2)
         self._tap("conv1", channels, 2)
         self.maxpool1 = _max_pool(3)
         if net.norm == "none":
@@ -246,49 +247,17 @@ def _initialise(part: nn.Module) -> None:
         nn.init.zeros_(part.bias)
 
 
-default_cfgs = generate_default_cfgs(
-    {"scaler_inception": {"first_conv": "conv1.conv", "classifier": "fc", "interpolation": "bicubic"}}
+_PLUGIN = Plugin(
+    name="scaler_inception",
+    module=GoogLeNet,
+    default=CLASSICS["googlenet"].replace(dropout=0.0),
+    entry=timm_entry,
+    features=lambda network: 4 if network.stem == "small" else 5,
 )
+default_cfgs = _PLUGIN.default_cfgs()
 
 
+@register
 def scaler_inception(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """GoogLeNet by the fields of `scaler.families.inception.Inception` (`depths`, `widths` and `resolution` at least),
-    with timm's `num_classes`, `in_chans`, `drop_rate` and `act_layer` for the fields that it has its own names for."""
-    side, channels = kwargs["resolution"], kwargs.get("in_chans", 3)
-    overlay = {"input_size": (channels, side, side), **(kwargs.pop("pretrained_cfg_overlay", None) or {})}
-    taps = 4 if kwargs.get("stem") == "small" else 5
-    model: nn.Module = build_model_with_cfg(
-        GoogLeNet,
-        "scaler_inception",
-        pretrained,
-        pretrained_cfg_overlay=overlay,
-        feature_cfg={"out_indices": tuple(range(taps))},
-        **kwargs,
-    )
-    return model
-
-
-if not is_model("scaler_inception"):  # timm warns of a second registration, as a second import would make
-    register_model(scaler_inception)
-
-
-def timm_entry(architecture: Inception) -> TimmEntry:
-    """The entry point of this module and the JSON-safe arguments that make this network."""
-    return TimmEntry(
-        name="scaler_inception",
-        model_args={
-            "depths": list(architecture.depths),
-            "widths": list(architecture.widths),
-            "resolution": architecture.resolution,
-            "kernel": architecture.kernel,
-            "reduction": architecture.reduction,
-            "norm": architecture.norm,
-            "stem": architecture.stem,
-            "aux_heads": architecture.aux_heads,
-            "act_layer": architecture.activation,
-            "drop_rate": architecture.dropout,
-        },
-        first_conv="conv1.conv",
-        classifier="fc",
-        tier="plugin",
-    )
+    """GoogLeNet of any shape: takes the fields of `scaler.families.inception.Inception` and timm's arguments."""
+    return _PLUGIN.build(pretrained, **kwargs)

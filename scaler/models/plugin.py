@@ -3,18 +3,79 @@
 import dataclasses
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from timm.models import build_model_with_cfg, register_model
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models._manipulate import checkpoint_seq
 from torch import Tensor, nn
 
 from scaler.architecture import Architecture
+from scaler.models.entry import TimmEntry
 
 EntryPoint = TypeVar("EntryPoint", bound=Callable[..., nn.Module])
 
-# The classes and the input channels are timm's arguments, and so is the dropout, as `drop_rate`.
-_TIMM_NAMES = frozenset({"num_classes", "in_channels", "dropout"})
+# Fields that an entry point takes under timm's names alone: `num_classes`, `in_chans` and `drop_rate`.
+_TIMMS = frozenset({"num_classes", "in_channels", "dropout"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """What makes one family's entry point.
+
+    name      entry point, as `timm.create_model` takes it
+    module    class of the network: takes the architecture as `cfg`, then timm's arguments
+    default   network whose fields fill in those that a call leaves out
+    entry     the family's `timm_entry`
+    features  number of feature maps of a network
+    nested    whether feature maps come from inside `nn.Sequential`s, which `features_only` then takes apart
+    """
+
+    name: str
+    module: type[nn.Module]
+    default: Architecture
+    entry: Callable[[Any], TimmEntry]
+    features: Callable[[Any], int]
+    nested: bool = False
+
+    def default_cfgs(self) -> Any:
+        """What timm's registry holds of the entry point, without weights; it reads a module's `default_cfgs`."""
+        return generate_default_cfgs({self.name: self._untrained(self.default, self.default.in_channels)})
+
+    def build(self, pretrained: bool, **arguments: Any) -> nn.Module:
+        """A network by timm's builder, with pretrained weights and `features_only` as timm knows them.
+
+        `arguments` are the architecture's fields, without the classes, the input channels and the dropout, and timm's
+        own. Raises `InputError` for an impossible network.
+        """
+        if "act_layer" in arguments:  # timm's name of the field
+            arguments["activation"] = arguments.pop("act_layer")
+        own = {field.name for field in dataclasses.fields(self.default)} - _TIMMS
+        architecture = self.default.replace(**{name: arguments.pop(name) for name in own & arguments.keys()})
+        arguments.setdefault("drop_rate", architecture.dropout)
+        if not arguments.get("pretrained_cfg"):
+            # A network that comes from no file is made for its own resolution.
+            untrained = self._untrained(architecture, arguments.get("in_chans", self.default.in_channels))
+            overlay = arguments.pop("pretrained_cfg_overlay", None) or {}
+            arguments["pretrained_cfg_overlay"] = {**untrained, **overlay}
+        model: nn.Module = build_model_with_cfg(
+            self.module,
+            self.name,
+            pretrained,
+            model_cfg=architecture,
+            feature_cfg={"flatten_sequential": self.nested, "out_indices": tuple(range(self.features(architecture)))},
+            **arguments,
+        )
+        return model
+
+    def _untrained(self, architecture: Architecture, in_channels: int) -> dict[str, Any]:
+        """timm's `pretrained_cfg` of a network without weights, where it is not timm's default."""
+        entry, side = self.entry(architecture), architecture.resolution
+        return {
+            "input_size": (in_channels, side, side),
+            "first_conv": entry.first_conv,
+            "classifier": entry.classifier,
+        }
 
 
 def register(entry_point: EntryPoint) -> EntryPoint:
@@ -27,37 +88,20 @@ def register(entry_point: EntryPoint) -> EntryPoint:
 
 def plugin_args(architecture: Architecture) -> dict[str, Any]:
     """The JSON-safe keyword arguments with which the family's entry point makes this network."""
-    fields = {name: value for name, value in architecture.to_dict().items() if name not in _TIMM_NAMES}
-    del fields["family"]
-    return {**fields, "drop_rate": architecture.dropout}
+    fields = {name: value for name, value in architecture.to_dict().items() if name not in _TIMMS}
+    del fields["family"], fields["activation"]
+    return {**fields, "act_layer": architecture.activation, "drop_rate": architecture.dropout}
 
 
-def build_plugin(
-    module: type[nn.Module], default: Architecture, name: str, pretrained: bool, features: int, **arguments: Any
-) -> nn.Module:
-    """A network of ours by timm's builder, with pretrained weights and `features_only` as timm knows them.
-
-    `arguments` are those of `plugin_args`, where `default` fills in what is missing, and timm's own. The module takes
-    the architecture as `cfg`, then timm's arguments. `features` is the number of its feature maps. Raises `InputError`
-    for an impossible network.
-    """
-    own = {field.name for field in dataclasses.fields(default)} - _TIMM_NAMES
-    architecture = default.replace(**{key: arguments.pop(key) for key in own & arguments.keys()})
-    arguments.setdefault("drop_rate", architecture.dropout)
-    if arguments.get("pretrained_cfg") is None:
-        # A network that comes from no file is made for its own resolution.
-        side, in_channels = architecture.resolution, arguments.get("in_chans", default.in_channels)
-        overlay = arguments.pop("pretrained_cfg_overlay", None) or {}
-        arguments["pretrained_cfg_overlay"] = {"input_size": (in_channels, side, side), **overlay}
-    model: nn.Module = build_model_with_cfg(
-        module,
-        name,
-        pretrained,
-        model_cfg=architecture,
-        feature_cfg={"flatten_sequential": True, "out_indices": tuple(range(features))},
-        **arguments,
+def plugin_entry(name: str, architecture: Architecture, first_conv: str, classifier: str) -> TimmEntry:
+    """A `scaler_*` entry point and the arguments that make this network."""
+    return TimmEntry(
+        name=name,
+        model_args=plugin_args(architecture),
+        first_conv=first_conv,
+        classifier=classifier,
+        tier="plugin",
     )
-    return model
 
 
 def checkpointed(layers: nn.Sequential, ends: list[int], x: Tensor) -> Tensor:

@@ -4,55 +4,38 @@ timm's class has four stages, a stem of stride 4 and projections for shortcuts; 
 built, so that the keys stay timm's.
 """
 
-from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
-from timm.models import build_model_with_cfg, is_model, register_model
 from timm.models import resnet as timm_resnet
 from timm.models._features import feature_take_indices
 from torch import nn
 from torch.nn import functional
 
-from scaler.families.resnet import ResNet
-from scaler.models.entry import TimmEntry, untrained_cfg
+from scaler.families.resnet import CLASSICS, ResNet
+from scaler.models.entry import TimmEntry, stock_args
+from scaler.models.plugin import Plugin, plugin_entry, register
 
 _ENTRY_POINTS = {"basic": "resnet18", "bottleneck": "resnet50"}
 _BLOCKS: dict[str, Any] = {"basic": timm_resnet.BasicBlock, "bottleneck": timm_resnet.Bottleneck}
+_CLASSIFIER = "fc"
 
 
 def timm_entry(architecture: ResNet) -> TimmEntry:
     """The entry point and the JSON-safe arguments that make this network: stock for four stages with projections."""
-    stock = architecture.stages == 4 and architecture.stem != "cifar" and architecture.shortcut == "B"
-    extra: dict[str, Any] = {}
-    if architecture.stem == "deep" and stock:
-        extra |= {"stem_type": "deep", "stem_width": architecture.widths[0] // 2}
-    if architecture.activation != "relu":
-        extra["act_layer"] = architecture.activation
-    if architecture.dropout:
-        extra["drop_rate"] = architecture.dropout
+    first_conv = "conv1.0" if architecture.stem == "deep" else "conv1"
+    if architecture.stages != 4 or architecture.stem == "cifar" or architecture.shortcut != "B":
+        return plugin_entry("scaler_resnet", architecture, first_conv, _CLASSIFIER)
     shape: dict[str, Any] = {"layers": list(architecture.depths), "channels": list(architecture.widths[1:])}
-    if not stock:
-        shape = {
-            "depths": list(architecture.depths),
-            "widths": list(architecture.widths),
-            "resolution": architecture.resolution,
-            "block": architecture.block,
-            "stem": architecture.stem,
-            "shortcut": architecture.shortcut,
-        }
+    if architecture.stem == "deep":
+        shape |= {"stem_type": "deep", "stem_width": architecture.widths[0] // 2}
     return TimmEntry(
-        name=_ENTRY_POINTS[architecture.block] if stock else "scaler_resnet",
-        model_args={**shape, **extra},
-        first_conv=_first_conv(architecture),
-        classifier="fc",
-        tier="stock" if stock else "plugin",
+        name=_ENTRY_POINTS[architecture.block],
+        model_args=shape | stock_args(architecture),
+        first_conv=first_conv,
+        classifier=_CLASSIFIER,
+        tier="stock",
     )
-
-
-def _first_conv(architecture: ResNet) -> str:
-    return "conv1.0" if architecture.stem == "deep" else "conv1"
 
 
 class ScaledResNet(timm_resnet.ResNet):
@@ -61,22 +44,23 @@ class ScaledResNet(timm_resnet.ResNet):
     Maps a float batch (n, in_chans, side, side) to logits (n, num_classes); `options` are arguments of timm's class.
     """
 
-    def __init__(self, architecture: ResNet, *, zero_init_last: bool = True, **options: Any) -> None:
-        stem, *stage_widths = architecture.widths
+    def __init__(self, cfg: ResNet, *, zero_init_last: bool = True, **options: Any) -> None:
+        stem, *stage_widths = cfg.widths
         super().__init__(
-            _BLOCKS[architecture.block],
-            architecture.depths,
+            _BLOCKS[cfg.block],
+            cfg.depths,
             channels=tuple(stage_widths),
             # timm's plain stem has 64 channels; its deep one any even number, which the blocks then expect.
-            stem_type="" if architecture.stem == "imagenet" else "deep",
+            stem_type="" if cfg.stem == "imagenet" else "deep",
             stem_width=stem // 2,
             # A plain block that starts as zero would end all gradients.
-            zero_init_last=zero_init_last and architecture.shortcut != "none",
+            zero_init_last=zero_init_last and cfg.shortcut != "none",
+            act_layer=cfg.activation,
             **options,
         )
-        if architecture.stages == 3:
+        if cfg.stages == 3:
             self.layer4 = nn.Sequential()
-        if architecture.stem == "cifar":
+        if cfg.stem == "cifar":
             like = self.bn1.weight
             conv1 = nn.Conv2d(
                 self.in_chans, stem, kernel_size=3, padding=1, bias=False, device=like.device, dtype=like.dtype
@@ -85,14 +69,14 @@ class ScaledResNet(timm_resnet.ResNet):
             self.add_module("conv1", conv1)
             self.add_module("maxpool", nn.Identity())
             self.feature_info[0]["reduction"] = 1
-            for stage in range(architecture.stages):
+            for stage in range(cfg.stages):
                 self.feature_info[stage + 1]["reduction"] = 2**stage
-        for stage in range(architecture.stages):
+        for stage in range(cfg.stages):
             for block in self.get_submodule(f"layer{stage + 1}").children():
-                if architecture.shortcut == "none":
+                if cfg.shortcut == "none":
                     block.downsample = _NoShortcut()
-                elif architecture.shortcut == "A" and block.downsample is not None:
-                    c_out = stage_widths[stage] * architecture.expansion
+                elif cfg.shortcut == "A" and block.downsample is not None:
+                    c_out = stage_widths[stage] * cfg.expansion
                     block.downsample = _PaddedShortcut(c_out, stride=1 if stage == 0 else 2)
 
     def forward_intermediates(
@@ -139,45 +123,17 @@ class _NoShortcut(nn.Module):
         return x.new_zeros(())
 
 
-def scaler_resnet(
-    pretrained: bool = False,
-    *,
-    depths: Sequence[int],
-    widths: Sequence[int],
-    resolution: int,
-    block: str = "basic",
-    stem: str = "imagenet",
-    shortcut: str = "B",
-    act_layer: str = "relu",
-    **options: Any,
-) -> nn.Module:
-    """timm entry point of any ResNet: the architecture's fields, and timm's usual arguments as `options`.
-
-    `resolution` is the input's side in the model's own `pretrained_cfg`. An impossible network raises `InputError`.
-    """
-    architecture = ResNet(
-        depths=tuple(depths),
-        widths=tuple(widths),
-        resolution=resolution,
-        block=block,
-        stem=stem,
-        shortcut=shortcut,
-        activation=act_layer,
-    )
-    if not options.get("pretrained_cfg"):
-        options["pretrained_cfg"] = untrained_cfg(
-            resolution, options.get("in_chans", 3), _first_conv(architecture), "fc"
-        )
-    model: nn.Module = build_model_with_cfg(
-        partial(ScaledResNet, architecture),
-        "scaler_resnet",
-        pretrained,
-        feature_cfg={"out_indices": tuple(range(architecture.stages + 1))},
-        act_layer=act_layer,
-        **options,
-    )
-    return model
+_PLUGIN = Plugin(
+    name="scaler_resnet",
+    module=ScaledResNet,
+    default=CLASSICS["resnet18"],
+    entry=timm_entry,
+    features=lambda network: network.stages + 1,
+)
+default_cfgs = _PLUGIN.default_cfgs()
 
 
-if not is_model("scaler_resnet"):  # registering it twice would warn
-    register_model(scaler_resnet)
+@register
+def scaler_resnet(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """ResNet of any shape: takes the fields of `scaler.families.resnet.ResNet` and timm's arguments."""
+    return _PLUGIN.build(pretrained, **kwargs)

@@ -4,34 +4,25 @@ from functools import partial
 from typing import Any
 
 from timm.layers import ClassifierHead, create_act_layer
-from timm.models import generate_default_cfgs, register_notrace_module
+from timm.models import register_notrace_module
 from timm.models import vgg as timm_vgg
 from torch import Tensor, nn
 
 from scaler.families.vgg import CLASSICS, VGG
-from scaler.models.entry import TimmEntry
-from scaler.models.plugin import build_plugin, checkpointed, plugin_args, register
+from scaler.models.entry import TimmEntry, stock_args
+from scaler.models.plugin import Plugin, checkpointed, plugin_entry, register
 
-default_cfgs = generate_default_cfgs(
-    {
-        "scaler_vgg": {
-            "num_classes": 1000,
-            "input_size": (3, 224, 224),
-            "first_conv": "features.0",
-            "classifier": "head.fc",
-        }
-    }
-)
+_FIRST_CONV, _CLASSIFIER = "features.0", "head.fc"
 
 
 def timm_entry(architecture: VGG) -> TimmEntry:
     """The entry point and the JSON-safe arguments that make this network."""
     name = _stock_name(architecture)
     if name is None:
-        name, tier, arguments = "scaler_vgg", "plugin", plugin_args(architecture)
-    else:
-        tier, arguments = "stock", {"drop_rate": architecture.dropout}
-    return TimmEntry(name=name, model_args=arguments, first_conv="features.0", classifier="head.fc", tier=tier)
+        return plugin_entry("scaler_vgg", architecture, _FIRST_CONV, _CLASSIFIER)
+    return TimmEntry(
+        name=name, model_args=stock_args(architecture), first_conv=_FIRST_CONV, classifier=_CLASSIFIER, tier="stock"
+    )
 
 
 def _stock_name(architecture: VGG) -> str | None:
@@ -127,10 +118,19 @@ class VGGModule(timm_vgg.VGG):
         return output
 
 
+_PLUGIN = Plugin(
+    name="scaler_vgg",
+    module=VGGModule,
+    default=CLASSICS["vgg16"],
+    entry=timm_entry,
+    # As timm's VGG: the end of every stage, and the last pooling where the last stage has one.
+    features=lambda network: network.stages + (network.pools == network.stages),
+    nested=True,
+)
+default_cfgs = _PLUGIN.default_cfgs()
+
+
 @register
 def scaler_vgg(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """VGG of any shape: takes the fields of `scaler.families.vgg.VGG` and timm's arguments."""
-    classic = CLASSICS["vgg16"]
-    # As timm's VGG: the end of every stage, and the last pooling where the last stage has one.
-    features = classic.stages + (kwargs.get("pools", classic.pools) == classic.stages)
-    return build_plugin(VGGModule, classic, "scaler_vgg", pretrained, features=features, **kwargs)
+    return _PLUGIN.build(pretrained, **kwargs)

@@ -26,10 +26,6 @@ def never_stop(epoch: int, accuracy: float) -> bool:
     return True
 
 
-def watch_nothing(epoch: Epoch, model: nn.Module) -> None:
-    """A `Watch` that does nothing."""
-
-
 def train(
     architecture: Architecture,
     data: Dataset,
@@ -41,7 +37,7 @@ def train(
     device: torch.device | None = None,
     group: Group = ALONE,
     checkpoint: Path | None = None,
-    watch: Watch = watch_nothing,
+    watch: Watch | None = None,
 ) -> tuple[nn.Module, Result]:
     """Trains one network from scratch; returns it in eval mode beside the result.
 
@@ -68,7 +64,8 @@ def train(
     while training.epochs_done < recipe.epochs and not stopped:
         epoch = training.epoch()
         values.append(getattr(epoch.scores, objective))
-        watch(epoch, training.network)
+        if watch is not None:
+            watch(epoch, training.network)
         if checkpoint and group.leads:
             save_state(checkpoint, {"of": fingerprint, "values": values, "training": training.state()})
         stopped = not group.all_told(not group.leads or report(epoch.epoch, values[-1]))

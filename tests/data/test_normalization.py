@@ -12,7 +12,7 @@ LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return load_data(DataConfig(name="digits"))
+    return load_data(DataConfig(name="digits"), 8)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])

@@ -1,51 +1,86 @@
-"""What every executor must do, with an evaluator of known behaviour in the place of training."""
+"""What every executor must do, with evaluators of known behaviour in the place of training."""
 
-import math
-import tempfile
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from scaler import Architecture, load_study
+from scaler import load_study
 from scaler.config import StudyConfig
-from scaler.evaluation import EvaluationError, Evaluator, Report, Result
-from scaler.executors import Driver, Observer, run_locally
+from scaler.evaluation import Evaluator
+from scaler.executors import Capacity, Driver, Job, Observer, run_locally
 from scaler.study import finished_trials, open_study, release_interrupted, taken_digests
 from scaler.workflow import triangle_of
+from tests.executors.evaluators import Calls, Flaky, Slow, Worsening, table
 
-EXECUTORS: dict[str, Callable[[Driver, Evaluator], None]] = {"local": run_locally}
+Execute = Callable[[Driver, Evaluator], None]
+
+EXECUTORS: dict[str, Execute] = {
+    "in_process": run_locally,
+    "two_workers": lambda driver, evaluator: run_locally(driver, evaluator, Capacity(2, 1)),
+}
+
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 @pytest.fixture(params=EXECUTORS)
-def execute(request: pytest.FixtureRequest) -> Callable[[Driver, Evaluator], None]:
+def execute(request: pytest.FixtureRequest) -> Execute:
     return EXECUTORS[request.param]
 
 
-def table(architecture: Architecture, seed: int, report: Report) -> Result:
-    """Three epochs whose accuracy follows from the network's numbers."""
-    accuracy = 0.5 + architecture.resolution / 200
-    for epoch in (1, 2, 3):
-        if not report(epoch, accuracy * epoch / 3):
-            return Result(accuracy=accuracy * epoch / 3, epochs=epoch, stopped=True)
-    with tempfile.NamedTemporaryFile(delete=False) as file:
-        file.write(b"weights")
-    return Result(accuracy=accuracy, epochs=3, device="table", weights=Path(file.name))
+@pytest.fixture
+def calls(tmp_path: Path) -> Calls:
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    return Calls(folder)
 
 
-def run(config: StudyConfig, execute: Callable, evaluator: Evaluator, observer: Observer | None = None) -> optuna.Study:
+class Watcher(Observer):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.running: set[int] = set()
+        self.most = 0
+        self.networks = 0
+        self.was_late = False
+        self.reports: list[tuple[int, int]] = []
+
+    def started(self, job: Job) -> None:
+        self.running.add(job.trial.number)
+        self.most = max(self.most, len(self.running))
+
+    def reported(self, job: Job, epoch: int, accuracy: float) -> None:
+        assert job.trial.number in self.running
+        self.reports.append((job.trial.number, epoch))
+
+    def finished(self, job: Job, trial: FrozenTrial) -> None:
+        self.running.remove(job.trial.number)
+
+    def interrupted(self, job: Job, reason: str) -> None:
+        self.running.discard(job.trial.number)
+
+    def exhausted(self, networks: int) -> None:
+        self.networks = networks
+
+    def time_is_up(self) -> None:
+        self.was_late = True
+
+
+def run(config: StudyConfig, execute: Execute, evaluator: Evaluator, observer: Observer | None = None) -> optuna.Study:
     study = open_study(config)
     execute(Driver(study, config, triangle_of(config), observer), evaluator)
     return study
 
 
-@pytest.mark.usefixtures("tiny")
-def test_the_number_of_trials_is_exact_and_each_has_its_record(execute: Callable) -> None:
-    config = load_study("tiny", {"search.trials": 6})
-    study = run(config, execute, table)
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6
+def test_the_number_of_trials_is_exact_and_each_has_its_record(execute: Execute) -> None:
+    config = load_study("tiny", {"search.trials": 13})
+    watcher = Watcher()
+    study = run(config, execute, table, watcher)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 13
     for trial in study.trials:
         record = trial.user_attrs
         assert trial.value == 0.5 + record["architecture"]["resolution"] / 200
@@ -54,91 +89,124 @@ def test_the_number_of_trials_is_exact_and_each_has_its_record(execute: Callable
         assert record["macs"] <= 400_000
         assert trial.intermediate_values.keys() == {1, 2, 3}
         assert (config.folder / "artifacts" / record["weights"]).read_bytes() == b"weights"
-    assert len(taken_digests(study)) == 6
+        assert [epoch for number, epoch in watcher.reports if number == trial.number] == [1, 2, 3]
+    assert len(taken_digests(study)) == 13
+    assert not watcher.running
 
 
-@pytest.mark.usefixtures("tiny")
-def test_failures_are_recorded_with_their_reason_and_the_search_goes_on(execute: Callable) -> None:
-    def flaky(architecture: Architecture, seed: int, report: Report) -> Result:
-        match len(taken_digests(study)) % 4:
-            case 0:
-                raise EvaluationError("loss not finite in epoch 1")
-            case 1:
-                raise RuntimeError("out of memory")
-            case 2:
-                return Result(accuracy=math.nan, epochs=1)
-        return table(architecture, seed, report)
-
-    config = load_study("tiny", {"search.trials": 8})
-    study = open_study(config)
-    execute(Driver(study, config, triangle_of(config)), flaky)
+def test_failures_are_recorded_with_their_reason_and_the_search_goes_on(execute: Execute, calls: Calls) -> None:
+    study = run(load_study("tiny", {"search.trials": 8}), execute, Flaky(calls))
     assert len(finished_trials(study)) == 8
     reasons = {trial.user_attrs.get("failure") for trial in study.trials if trial.state == TrialState.FAIL}
     assert reasons == {"loss not finite in epoch 1", "RuntimeError: out of memory", "accuracy is nan"}
     assert sum(trial.state == TrialState.COMPLETE for trial in study.trials) == 2
 
 
-@pytest.mark.usefixtures("tiny")
-def test_a_stopped_trial_is_pruned_and_not_complete(execute: Callable) -> None:
-    class Worsening:
-        accuracy = 1.0
-
-        def __call__(self, architecture: Architecture, seed: int, report: Report) -> Result:
-            self.accuracy /= 2
-            for epoch in (1, 2, 3):
-                if not report(epoch, self.accuracy):
-                    return Result(accuracy=self.accuracy, epochs=epoch, stopped=True)
-            return Result(accuracy=self.accuracy, epochs=3)
-
-    config = load_study("tiny", {"search.trials": 9, "search.pruner": "median"})
-    states = [trial.state for trial in run(config, execute, Worsening()).trials]
-    assert states == [TrialState.COMPLETE] * 5 + [TrialState.PRUNED] * 4
+def test_a_stopped_trial_is_pruned_and_not_complete(execute: Execute, calls: Calls) -> None:
+    config = load_study("tiny", {"search.trials": 12, "search.pruner": "median"})
+    states = [trial.state for trial in run(config, execute, Worsening(calls)).trials]
+    # The median pruner waits for five; a network trained beside the fifth may just escape it.
+    assert states[:5] == [TrialState.COMPLETE] * 5
+    assert states[6:] == [TrialState.PRUNED] * 6
 
 
-@pytest.mark.usefixtures("tiny")
-def test_an_interrupt_queues_the_network_at_hand_again(execute: Callable) -> None:
-    def interrupted(architecture: Architecture, seed: int, report: Report) -> Result:
-        if len(taken_digests(study)) == 3:
-            raise KeyboardInterrupt
-        return table(architecture, seed, report)
+def test_an_interrupt_queues_the_networks_at_hand_again(execute: Execute, calls: Calls) -> None:
+    class Impatient(Watcher):
+        def reported(self, job: Job, epoch: int, accuracy: float) -> None:
+            if job.trial.number == 3:
+                signal.raise_signal(signal.SIGINT)
 
-    config = load_study("tiny", {"search.trials": 5})
-    study = open_study(config)
+    config = load_study("tiny", {"search.trials": 6})
+    watcher = Impatient()
+    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        execute(Driver(study, config, triangle_of(config)), interrupted)
+        run(config, execute, Slow(calls, seconds=60, only=frozenset({4, 5})), watcher)
+    assert time.monotonic() - began < 30
+    study = open_study(config)
+    assert not study.get_trials(states=(TrialState.RUNNING,))
     queued = study.get_trials(states=(TrialState.WAITING,))
-    assert len(queued) == 1
+    assert 1 <= len(queued) <= 2
+    assert not watcher.running
     again = run(config, execute, table)
-    assert len(finished_trials(again)) == 5
+    assert len(finished_trials(again)) == 6
     assert not again.get_trials(states=(TrialState.WAITING, TrialState.RUNNING))
     digests = [trial.user_attrs["digest"] for trial in finished_trials(again)]
-    assert queued[0].user_attrs["digest"] in digests
-    assert len(set(digests)) == 5
+    assert {trial.user_attrs["digest"] for trial in queued} <= set(digests)
+    assert len(set(digests)) == 6
 
 
-@pytest.mark.usefixtures("tiny")
-def test_what_a_dead_process_left_running_is_run_again() -> None:
+def test_queued_networks_do_not_exceed_the_number_of_trials(execute: Execute) -> None:
+    config = load_study("tiny", {"search.trials": 6})
+    study = open_study(config)
+    driver = Driver(study, config, triangle_of(config))
+    for job in [driver.ask() for _ in range(4)]:
+        assert job is not None
+        driver.begin(job)
+        driver.interrupt(job)
+    fewer = load_study("tiny", {"search.trials": 3})
+    assert len(finished_trials(run(fewer, execute, table))) == 3
+    assert len(finished_trials(run(config, execute, table))) == 6
+    assert len({trial.user_attrs["digest"] for trial in finished_trials(study)}) == 6
+
+
+def test_what_a_dead_process_left_running_is_run_again(execute: Execute) -> None:
     config = load_study("tiny", {"search.trials": 3})
     study = open_study(config)
     job = Driver(study, config, triangle_of(config)).ask()
     assert job is not None
     assert release_interrupted(study) == 1
-    run(config, run_locally, table)
+    run(config, execute, table)
     finished = finished_trials(study)
     assert len(finished) == 3
     assert job.record.architecture.digest in {trial.user_attrs["digest"] for trial in finished}
 
 
-@pytest.mark.usefixtures("tiny")
-def test_a_small_space_ends_cleanly(execute: Callable) -> None:
-    class Watcher(Observer):
-        networks = 0
-
-        def exhausted(self, networks: int) -> None:
-            self.networks = networks
-
-    config = load_study("tiny", {"search.trials": 1000, "budget.macs": "200K", "search.growth": 2.0})
+def test_a_small_space_ends_cleanly(execute: Execute) -> None:
+    config = load_study("tiny", {"search.trials": 1000, "budget.macs": "120K", "search.growth": 1.2})
     watcher = Watcher()
     study = run(config, execute, table, watcher)
     assert 1 < watcher.networks == len(finished_trials(study)) < 1000
     assert watcher.networks >= len(triangle_of(config).enumerate())
+
+
+def test_a_network_past_its_time_limit_fails_and_the_search_goes_on(execute: Execute, calls: Calls) -> None:
+    config = load_study("tiny", {"search.trials": 4, "search.trial_timeout": 0.3})
+    study = run(config, execute, Slow(calls, seconds=0.4, epochs=3, only=frozenset({1})))
+    failed = [trial for trial in study.trials if trial.state != TrialState.COMPLETE]
+    assert [(trial.state, trial.user_attrs["failure"]) for trial in failed] == [
+        (TrialState.FAIL, "time limit of 0.3 s")
+    ]
+    assert len(study.trials) == 4
+    assert len(calls.processes()) == 4
+
+
+def test_a_network_that_has_ended_by_itself_is_not_too_late(execute: Execute, calls: Calls) -> None:
+    config = load_study("tiny", {"search.trials": 1, "search.trial_timeout": 0.1})
+    study = run(config, execute, Slow(calls, seconds=0.15, epochs=1))
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
+
+
+def test_when_the_searchs_time_is_up_nothing_is_lost(execute: Execute, calls: Calls) -> None:
+    watcher = Watcher()
+    hours = 10 / 3600  # long enough for workers to start on a busy machine
+    config = load_study("tiny", {"search.trials": 5, "search.max_hours": hours})
+    study = run(config, execute, Slow(calls, seconds=0.5, epochs=1000, only=frozenset({1, 2})), watcher)
+    assert watcher.was_late
+    assert not watcher.running
+    assert len(finished_trials(study)) < 5
+    queued = study.get_trials(states=(TrialState.WAITING,))
+    assert 1 <= len(queued) <= 2
+    assert not study.get_trials(states=(TrialState.RUNNING,))
+    watcher = Watcher()
+    again = run(load_study("tiny", {"search.trials": 5, "search.max_hours": 1.0}), execute, table, watcher)
+    assert [trial.state for trial in finished_trials(again)] == [TrialState.COMPLETE] * 5
+    assert not watcher.was_late
+
+
+def test_a_late_search_that_has_all_its_trials_says_nothing(execute: Execute, calls: Calls) -> None:
+    watcher = Watcher()
+    config = load_study("tiny", {"search.trials": 1, "search.max_hours": 0.1 / 3600})
+    config_done = load_study("tiny", {"search.trials": 1})
+    run(config_done, execute, table)
+    run(config, execute, table, watcher)
+    assert not watcher.was_late

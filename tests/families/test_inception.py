@@ -1,19 +1,16 @@
 """GoogLeNet's arithmetic: published figures, a hand count, the depth rule, monotone MACs, small budgets."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaler.architecture import Shapes
-from scaler.budget import Budget
 from scaler.errors import InputError
-from scaler.families import CLASSICS, from_dict
-from scaler.families.inception import NORMS, STEMS, Inception
-from scaler.space import Triangle, load_space
+from scaler.families import CLASSICS
+from scaler.families.inception import Inception
 from tests.conftest import DRAWS
+from tests.families.strategies import STRATEGIES
 
 # Parameters with and without auxiliary heads: torchvision's meta data and module for googlenet_bn; for googlenet the
 # paper's table with biases. MACs of googlenet_bn: torchvision's meta data say 1.498 G.
@@ -23,22 +20,6 @@ PUBLISHED = {
 }
 STEPS = [*range(4, 64, 4), *range(64, 513, 8)]
 REDUCTIONS = ["published", 1, 2, 3, 7]
-
-
-@st.composite
-def inceptions(draw: st.DrawFn) -> Inception:
-    return Inception(
-        depths=tuple(draw(st.lists(st.integers(1, 8), min_size=3, max_size=3))),
-        widths=tuple(draw(st.lists(st.integers(1, 96), min_size=4, max_size=4))),
-        resolution=draw(st.integers(31, 80)),
-        num_classes=draw(st.integers(1, 12)),
-        in_channels=draw(st.integers(1, 4)),
-        kernel=draw(st.sampled_from([3, 5])),
-        reduction=draw(st.sampled_from(REDUCTIONS)),
-        norm=draw(st.sampled_from(NORMS)),
-        stem=draw(st.sampled_from(STEMS)),
-        aux_heads=draw(st.booleans()),
-    )
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -109,25 +90,7 @@ def test_macs_grow_with_depth_at_every_width(kernel: int, reduction: int | str) 
 
 
 @settings(max_examples=DRAWS)
-@given(inceptions(), st.data())
-def test_macs_grow_with_every_number(net: Inception, data: st.DataObject) -> None:
-    numbers = [*net.depths, *net.widths, net.resolution]
-    for index in range(len(numbers)):
-        grown = numbers.copy()
-        grown[index] += data.draw(st.integers(1, 20))
-        larger = net.replace(depths=tuple(grown[:3]), widths=tuple(grown[3:-1]), resolution=grown[-1])
-        assert larger.cost().macs >= net.cost().macs
-        assert index >= 3 or larger.cost().macs > net.cost().macs
-
-
-@settings(max_examples=DRAWS)
-@given(inceptions(), *[st.floats(1, 3)] * 3)
-def test_scaling_up_is_never_cheaper(net: Inception, depth: float, width: float, resolution: float) -> None:
-    assert net.scaled(depth, width, resolution).cost().macs >= net.cost().macs
-
-
-@settings(max_examples=DRAWS)
-@given(inceptions(), *[st.floats(0.01, 3)] * 3)
+@given(STRATEGIES["inception"](), *[st.floats(0.01, 3)] * 3)
 def test_scaled_widths_are_what_is_built(net: Inception, depth: float, width: float, resolution: float) -> None:
     base = net.replace(widths=(192, 192, 320, 384))
     scaled = base.scaled(depth, width, resolution)
@@ -136,41 +99,6 @@ def test_scaled_widths_are_what_is_built(net: Inception, depth: float, width: fl
         module = last.get(f"inception{stage}{letter}")
         assert module is None or module.channels == width_built
     assert all(width % (4 if width < 64 else 8) == 0 for width in scaled.widths)
-
-
-@settings(max_examples=DRAWS)
-@given(inceptions())
-def test_arrays_and_layers_agree_with_the_cost(net: Inception) -> None:
-    cost = net.cost()
-    others = net.replace(depths=(2, 5, 2), widths=(192, 192, 320, 384), resolution=64)
-    rows = (net, others, net)
-    arrays = net.costs(
-        Shapes(
-            np.array([row.depths for row in rows]),
-            np.array([row.widths for row in rows]),
-            np.array([row.resolution for row in rows]),
-        )
-    )
-    for field in dataclasses.fields(cost):
-        value = getattr(cost, field.name)
-        assert type(value) is int
-        assert value == sum(getattr(layer.cost, field.name) for layer in net.layers())
-        assert getattr(arrays, field.name).tolist() == [value, getattr(others.cost(), field.name), value]
-
-
-@settings(max_examples=DRAWS)
-@given(inceptions())
-def test_record_gives_it_back(net: Inception) -> None:
-    assert from_dict(net.to_dict()) == net
-
-
-def test_small_budgets_have_networks() -> None:
-    root = load_space("inception").root(resolution=28, num_classes=10, in_channels=1)
-    smallest = Triangle(root, Budget(macs="1M"))
-    assert all(net.cost().macs <= 1_000_000 for _, net in smallest.enumerate(10))
-    assert smallest.classic_shape().resolution == 28
-    for macs in ("12M", "16M", "25M"):
-        assert len(Triangle(root, Budget(macs=macs)).enumerate()) >= 50
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,10 @@
 """Inception v3's arithmetic: published figures, and that nothing scales it."""
 
-import numpy as np
 import pytest
 
-from scaler.architecture import Shapes
 from scaler.budget import Budget
 from scaler.errors import InputError
-from scaler.families import CLASSICS, from_dict
+from scaler.families import CLASSICS
 from scaler.scaling import fit_to_budget
 
 NET = CLASSICS["inception_v3"]
@@ -22,22 +20,6 @@ def test_published_sides() -> None:
     sides = {layer.name.split(".")[0]: (layer.channels, layer.side) for layer in NET.layers()}
     assert [sides[name] for name in ("Pool1", "Pool2")] == [(64, 73), (192, 35)]
     assert [sides[f"Mixed_{name}"][1] for name in ("5d", "6a", "6e", "7a", "7c")] == [35, 17, 17, 8, 8]
-
-
-def test_arrays_and_layers_agree_with_the_cost() -> None:
-    sides = (75, 107, 299)
-    shapes = Shapes(np.tile(NET.depths, (3, 1)), np.tile(NET.widths, (3, 1)), np.array(sides))
-    arrays = NET.costs(shapes)
-    nets = [NET.replace(resolution=side) for side in sides]
-    for field in ("macs", "params", "activations"):
-        assert getattr(arrays, field).tolist() == [getattr(net.cost(), field) for net in nets]
-        assert all(
-            sum(getattr(layer.cost, field) for layer in net.layers()) == getattr(net.cost(), field) for net in nets
-        )
-
-
-def test_record_gives_it_back() -> None:
-    assert from_dict(NET.to_dict()) == NET
 
 
 def test_nothing_scales_it() -> None:

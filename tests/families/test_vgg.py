@@ -1,20 +1,10 @@
 """VGG as data: published figures, arithmetic by hand, and what scaling promises."""
 
-import dataclasses
-
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from scaler.architecture import ACTIVATIONS, Shapes
-from scaler.budget import Budget
 from scaler.errors import InputError
-from scaler.families import classic, from_dict
-from scaler.families.vgg import KERNELS, NORMALISATIONS, VGG
-from scaler.scaling import RULES, fit_to_budget
-from scaler.space import Triangle, load_space
-from tests.conftest import DRAWS
+from scaler.families import classic
+from scaler.families.vgg import VGG
 
 # Parameters (torchvision, num_params of VGG*_Weights) and MACs (its _ops: 7.609, 11.308, 15.470 and 19.632 giga).
 GOLDEN = {
@@ -27,25 +17,6 @@ GOLDEN = {
     "vgg19": (143_667_240, 19_632_062_464),
     "vgg19_bn": (143_678_248, 19_632_062_464),
 }
-
-
-@st.composite
-def networks(draw: st.DrawFn) -> VGG:
-    """Small VGGs with every knob."""
-    pools = draw(st.integers(1, 5))
-    return VGG(
-        depths=tuple(draw(st.lists(st.integers(1, 3), min_size=5, max_size=5))),
-        widths=tuple(draw(st.lists(st.integers(1, 24), min_size=6, max_size=6))),
-        resolution=2**pools + draw(st.integers(0, 24)),
-        num_classes=draw(st.integers(1, 12)),
-        in_channels=draw(st.integers(1, 4)),
-        kernel=draw(st.sampled_from(KERNELS)),
-        normalisation=draw(st.sampled_from(NORMALISATIONS)),
-        pools=pools,
-        head_map=draw(st.integers(1, 4)),
-        activation=draw(st.sampled_from(ACTIVATIONS)),
-        dropout=draw(st.sampled_from((0.0, 0.5))),
-    )
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -78,66 +49,12 @@ def test_cost_of_a_tiny_network_by_hand(kernel: str, head_map: int) -> None:
     assert cost.activations == sum(c * side**2 for _, c, side in layers) + poolings + 9 + 9 + 3
 
 
-@settings(max_examples=DRAWS)
-@given(networks())
-def test_layer_table_adds_up_and_round_trips(network: VGG) -> None:
-    layers = network.layers()
-    cost = network.cost()
-    for field in ("macs", "params", "activations"):
-        assert sum(getattr(layer.cost, field) for layer in layers) == getattr(cost, field)
-    assert len({layer.name for layer in layers}) == len(layers)
-    assert from_dict(network.to_dict()) == network
-
-
-@settings(max_examples=DRAWS)
-@given(networks(), st.integers(0, 2**32 - 1))
-def test_many_networks_cost_what_each_costs(network: VGG, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    shapes = Shapes(
-        random.integers(1, 6, (8, 5)),
-        random.integers(1, 120, (8, 6)),
-        network.min_resolution + random.integers(0, 200, 8),
-    )
-    costs = network.costs(shapes)
-    for index in range(len(shapes)):
-        one = network.at(shapes, index).cost()
-        assert (costs.macs[index], costs.params[index], costs.activations[index]) == dataclasses.astuple(one)
-
-
-@settings(max_examples=DRAWS)
-@given(networks())
-def test_no_number_grows_for_free(network: VGG) -> None:
-    macs = network.cost().macs
-    for field in ("depths", "widths"):
-        numbers = getattr(network, field)
-        for index, number in enumerate(numbers):
-            grown = (*numbers[:index], number + 1, *numbers[index + 1 :])
-            assert network.replace(**{field: grown}).cost().macs > macs
-    assert network.replace(resolution=network.resolution + 1).cost().macs > macs
-
-
-@settings(max_examples=DRAWS)
-@given(networks(), st.lists(st.floats(0.05, 8), min_size=3, max_size=3))
-def test_scaling_gives_valid_networks_and_growth_costs(network: VGG, factors: list[float]) -> None:
-    assert network.scaled(*factors).resolution >= network.min_resolution
-    grown = network.scaled(*(max(factor, 1.0) for factor in factors))
-    assert grown.cost().macs >= network.cost().macs
-    assert network.scaled() == network
-
-
 def test_a_stack_costs_less_than_one_kernel_of_its_receptive_field() -> None:
     stack, single = classic("vgg16"), classic("vgg16").replace(kernel="single")
     assert stack.cost().macs < single.cost().macs
     kernels = {layer.name: layer.cost.params for layer in single.layers() if layer.kind == "conv"}
     assert kernels["features.0"] == 5 * 5 * 3 * 64 + 64
     assert kernels["features.12"] == 7 * 7 * 512 * 512 + 512
-
-
-def test_small_budgets_have_many_networks() -> None:
-    root = load_space("vgg").root(resolution=28, num_classes=10, in_channels=1)
-    assert fit_to_budget(root, RULES["uniform"], Budget(macs="1M")).cost().macs <= 10**6
-    assert len(Triangle(root, Budget(macs="1M")).enumerate()) >= 50
-    assert len(Triangle(root, Budget(macs="12M")).enumerate()) >= 50
 
 
 @pytest.mark.parametrize(("pools", "smallest"), [(5, 32), (4, 16), (3, 8), (1, 2)])

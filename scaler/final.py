@@ -1,0 +1,213 @@
+"""The final training of one network of a study: longer than in the search, on all devices, kept with its history."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.trial import create_trial
+from tensorboardX import SummaryWriter
+from torch import nn
+
+from scaler import workflow
+from scaler.config import StudyConfig, load_study
+from scaler.data import Dataset
+from scaler.distributed import ALONE, Group
+from scaler.errors import InputError, WorkError
+from scaler.evaluation import EvaluationError, Result
+from scaler.evaluator import save_weights
+from scaler.families import classic
+from scaler.recipe import Recipe
+from scaler.record import Record
+from scaler.scoring import evaluate_as_timm_user
+from scaler.study import artifacts_folder, existing_study, find_trial, open_study, writable_folder
+from scaler.training import Epoch, Watch, never_stop, train
+
+PART = "train"
+"""The part of a study that records its final trainings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Final:
+    """A final training that has ended.
+
+    folder      where its weights and its history are
+    result      as of its last epoch
+    best_epoch  the epoch of the best validation
+    best_value  the objective then
+    """
+
+    folder: Path
+    result: Result
+    best_epoch: int
+    best_value: float
+
+
+class _History:
+    """Writes what happens: TensorBoard's events, and the weights of the best epoch so far."""
+
+    def __init__(self, folder: Path, objective: str, watch: Watch | None) -> None:
+        self._best = folder / "best.safetensors"
+        self._objective, self._watch = objective, watch
+        self._events = SummaryWriter(str(folder / "tensorboard"), flush_secs=10)
+        self.values: list[float] = []
+
+    def report(self, epoch: int, value: float) -> bool:
+        """A `Report` that lets every epoch run."""
+        self.values.append(value)
+        return True
+
+    def note(self, epoch: Epoch, model: nn.Module) -> None:
+        """A `Watch`."""
+        value: float = getattr(epoch.scores, self._objective)
+        if value > max(self.values, default=-1.0):
+            _write(model, self._best)
+        for name, number in (
+            ("loss/train", epoch.loss),
+            ("accuracy/validation", epoch.scores.accuracy),
+            ("balanced_accuracy/validation", epoch.scores.balanced_accuracy),
+            ("macro_f1/validation", epoch.scores.macro_f1),
+            ("learning_rate", epoch.learning_rate),
+            ("images_per_second", epoch.images_per_second),
+        ):
+            self._events.add_scalar(name, number, epoch.epoch)
+        if self._watch is not None:
+            self._watch(epoch, model)
+
+    def close(self) -> None:
+        """Writes out what TensorBoard's writer still holds."""
+        self._events.close()
+
+
+def train_final(
+    study: str | Path | StudyConfig,
+    trial: str | int = "best",
+    *,
+    network: str | None = None,
+    baseline: str | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    test: bool = False,
+    group: Group = ALONE,
+    watch: Watch | None = None,
+) -> Final:
+    """Trains one network of a study with the study's recipe and data, to the end, and records it in NAME.train.
+
+    The network is that of a trial of the search ("best", a number or a digest); or the classic named by `network` at
+    full size, for the data's resolution, classes and channels; or the `baseline` of the study with that name. `epochs`
+    replaces the recipe's. The seed is by default one that the search has not used. With `test` the test split is
+    measured at the end. Called again after an interruption it goes on from the last epoch; what is finished is not
+    trained again. In a `group` every process calls it. Raises `InputError` for a network that is not there and
+    `WorkError` if the training fails.
+    """
+    config = study if isinstance(study, StudyConfig) else load_study(study)
+    recipe = replace(config.recipe, epochs=epochs or config.recipe.epochs)
+    if network is not None and baseline is not None:
+        raise InputError(f"baseline: {baseline!r} and network {network!r} are both given; give one of them")
+    triangle, data = workflow.study_data(config)
+    if network is not None:
+        record = _from_name(network, data)
+    elif baseline is not None:
+        record = workflow.baseline(config, triangle, baseline)
+    else:
+        record = _from_trial(config, trial)
+    record = replace(record, seed=config.search.seed + 1 if seed is None else seed)
+    folder = writable_folder(config) / PART / f"{record.architecture.digest}-{record.seed}-{recipe.epochs}"
+    folder.mkdir(parents=True, exist_ok=True)
+    job = _Job(config, record, recipe, data, group, folder)
+    if not group.leads:
+        return job.run(None)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"trial: {record.model} is being trained in {folder} by another process; wait for it"
+        ) from None
+    history = _History(folder, config.objective, watch)
+    try:
+        return job.run(history, test)
+    finally:
+        history.close()
+        lock.release()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    config: StudyConfig
+    record: Record
+    recipe: Recipe
+    data: Dataset
+    group: Group
+    folder: Path
+
+    def run(self, history: _History | None, test: bool = False) -> Final:
+        """Trains; with a history, which the leader has, writes what came out."""
+        network = self.record.architecture
+        try:
+            model, result = train(
+                network,
+                self.data,
+                self.recipe,
+                self.record.seed,
+                history.report if history else never_stop,
+                objective=self.config.objective,
+                group=self.group,
+                checkpoint=self.folder / "checkpoint.safetensors",
+                watch=history.note if history else None,
+            )
+        except EvaluationError as error:
+            raise WorkError(f"the training of {self.record.model} failed: {error}") from None
+        if history is None:
+            return Final(folder=self.folder, result=result, best_epoch=result.epochs, best_value=result.value)
+        if test:
+            scores = evaluate_as_timm_user(model, self.data, self.data.test, network.resolution)
+            result = replace(result, test_accuracy=scores.accuracy, test_images=len(self.data.test))
+        _write(model, self.folder / "last.safetensors")
+        self._store(result)
+        best = max(history.values)
+        return Final(folder=self.folder, result=result, best_epoch=history.values.index(best) + 1, best_value=best)
+
+    def _store(self, result: Result) -> None:
+        """Adds the training to the study's part, in place of nothing: the same one is recorded once."""
+        opened = open_study(self.config, PART)
+        attributes = self.record.with_result(result).to_attributes()
+        identity = ("digest", "seed", "epochs", "test_accuracy")
+        for known in opened.get_trials(deepcopy=False):
+            if all(known.user_attrs.get(key) == attributes.get(key) for key in identity):
+                return
+        store = FileSystemArtifactStore(artifacts_folder(self.config))
+        weights = upload_artifact(
+            artifact_store=store, file_path=str(self.folder / "last.safetensors"), study_or_trial=opened
+        )
+        opened.add_trial(create_trial(value=result.value, user_attrs={**attributes, "weights": weights}))
+
+
+def _from_trial(config: StudyConfig, trial: str | int) -> Record:
+    searched = existing_study(config)
+    if searched is None:
+        raise InputError(
+            f"study: {config.name} has no results in {config.folder}; run scaler search, or give --network"
+        )
+    found = find_trial(searched, trial)
+    known = Record.from_trial(found)
+    return Record(
+        architecture=known.architecture,
+        source=known.source,
+        model=known.model,
+        seed=known.seed,
+        rule=known.rule,
+        repeats=found.number,
+    )
+
+
+def _from_name(name: str, data: Dataset) -> Record:
+    network = classic(name).replace(
+        resolution=data.resolution, num_classes=len(data.classes), in_channels=data.channels
+    )
+    return Record(architecture=network, source="classic", model=name, seed=0)
+
+
+def _write(model: nn.Module, path: Path) -> None:
+    """The weights as a safetensors file, whole or not at all."""
+    save_weights(model, path.parent).replace(path)
