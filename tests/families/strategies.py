@@ -70,11 +70,16 @@ def resnets(draw: Draw, max_depth: int = 4) -> ResNet:
         stages, stem = draw(st.sampled_from((3, 4))), draw(st.sampled_from(resnet.STEMS))
         shortcut = draw(st.sampled_from(resnet.SHORTCUTS))
     smallest = 2 ** (stages - (2 if stem == "cifar" else 0)) + 1
+    block = draw(st.sampled_from(resnet.BLOCKS))
+    first = 64 if stem == "imagenet" else 8 * draw(st.integers(1, 6)) - draw(st.sampled_from((0, 2)))
+    widths = draw(numbers(stages, 48))
+    if draw(st.booleans()):  # the first stage needs no projection where it puts out what it takes, as published
+        widths = (max(1, first // 4) if block == "bottleneck" else first, *widths[1:])
     return ResNet(
         depths=draw(numbers(stages, max_depth)),
-        widths=(64 if stem == "imagenet" else 2 * draw(st.integers(1, 24)), *draw(numbers(stages, 48))),
+        widths=(first, *widths),
         resolution=draw(st.integers(smallest, 70)),
-        block=draw(st.sampled_from(resnet.BLOCKS)),
+        block=block,
         stem=stem,
         shortcut=shortcut,
         **surroundings(draw),

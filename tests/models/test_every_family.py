@@ -24,11 +24,10 @@ from scaler.models.entry import TimmEntry
 from scaler.shipped import shipped
 from tests.conftest import DRAWS, FULL
 from tests.counters import meta_model, torch_cost
-from tests.families.strategies import STRATEGIES
+from tests.families.strategies import SCALABLE, STRATEGIES
 from tests.models.examples import EXAMPLES, OF_A_FAMILY
 
 SPACES = sorted(file.stem for file in shipped("search_spaces").glob("*.toml"))
-PLUGINS = sorted(STRATEGIES.keys() - {"inception_v3"})
 
 
 def images(network: Architecture, count: int = 3) -> torch.Tensor:
@@ -62,29 +61,36 @@ NETWORKS = EXAMPLES | of_the_triangles(10 if FULL else 2)
 each_network = pytest.mark.parametrize("name", NETWORKS)
 
 
-@pytest.mark.parametrize("family", STRATEGIES)
+@pytest.mark.parametrize("family", SCALABLE)
 @given(data=st.data())
 @settings(max_examples=DRAWS)
 def test_random_networks_are_what_the_arithmetic_says(family: str, data: st.DataObject) -> None:
-    network = data.draw(STRATEGIES[family]())
-    model = meta_model(network)
-    assert torch_cost(network, model) == network.cost()
-    check_layer_table(network, model)
-    check_entry(network, timm_entry(network), model)
+    check_network(data.draw(STRATEGIES[family]()))
+
+
+@given(STRATEGIES["inception_v3"]())
+@settings(max_examples=20 if FULL else 5)  # slow to build, and all of one shape
+def test_inception_v3_of_any_resolution_is_what_the_arithmetic_says(network: Architecture) -> None:
+    check_network(network)
 
 
 @pytest.mark.parametrize("name", CLASSICS if FULL else CLASSICS.keys() - {"resnet1202"})
 def test_classics_are_what_the_arithmetic_says(name: str) -> None:
-    network, entry = CLASSICS[name], timm_entry(CLASSICS[name])
-    model = meta_model(network)
-    assert torch_cost(network, model) == network.cost()
-    check_layer_table(network, model)
-    check_entry(network, entry, model)
+    entry, model = timm_entry(CLASSICS[name]), check_network(CLASSICS[name])
     # What timm has of the classics goes by its own name: its weights and its entry point are the stock ones.
     assert entry.tier == ("stock" if timm.is_model(name) else "plugin")
     if entry.tier == "stock":
         with torch.device("meta"):
             assert shapes(timm.create_model(name)) == shapes(model)
+
+
+def check_network(network: Architecture) -> nn.Module:
+    """The network in torch, once its cost, its layer table and its entry point have been found right."""
+    model = meta_model(network)
+    assert torch_cost(network, model) == network.cost()
+    check_layer_table(network, model)
+    check_entry(network, timm_entry(network), model)
+    return model
 
 
 def check_layer_table(network: Architecture, model: nn.Module) -> None:
@@ -245,7 +251,7 @@ def test_the_meta_device_builds_the_same_keys(space: str) -> None:
     assert shapes(meta_model(network)) == shapes(build(network))
 
 
-@pytest.mark.parametrize("family", PLUGINS)
+@pytest.mark.parametrize("family", SCALABLE)
 def test_a_second_import_is_silent(family: str) -> None:
     module = importlib.import_module(f"scaler.models.{family}")
     with warnings.catch_warnings():
@@ -267,8 +273,8 @@ def test_a_second_import_is_silent(family: str) -> None:
         ("resnet", {"shortcut": "C"}, "shortcut: 'C' is unknown"),
         ("inception", {"norm": "layer"}, "norm: 'layer' is unknown"),
         ("efficientnet", {"stem_stride": 3}, "stem_stride: 3 is neither"),
-        *((family, {"act_layer": "rilu"}, "activation: 'rilu' is unknown") for family in PLUGINS),
-        *((family, {"resolution": 1}, "resolution: 1 is too small") for family in PLUGINS),
+        *((family, {"act_layer": "rilu"}, "activation: 'rilu' is unknown") for family in SCALABLE),
+        *((family, {"resolution": 1}, "resolution: 1 is too small") for family in SCALABLE),
     ],
 )
 def test_a_wrong_argument_is_the_users_error(family: str, changes: dict[str, object], message: str) -> None:
