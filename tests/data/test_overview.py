@@ -1,5 +1,6 @@
 """What a data set holds, in figures and as a contact sheet."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -114,9 +115,16 @@ def test_fonts_are_judged_by_the_letters_they_have(tmp_path: Path) -> None:
         assert bytes(system.getmask("한")) != bytes(system.getmask("글"))
 
 
-def test_a_font_of_the_machine_is_taken_where_pils_own_has_not_the_letters() -> None:
-    found = find_font("ελληνικά", 18)
-    if found is None:
+def test_a_font_in_the_folders_is_taken_where_pils_own_has_not_the_letters(tmp_path: Path) -> None:
+    dejavu = next(Path("/usr/share/fonts").rglob("DejaVuSans-Bold.ttf"), None)
+    if dejavu is None:
         pytest.skip("no font with Greek letters here")
-    assert found.getname() != ImageFont.load_default(18).getname()
-    assert bytes(found.getmask("ε")) != bytes(found.getmask("λ"))
+    (tmp_path / "deep").mkdir()
+    shutil.copy(dejavu, tmp_path / "deep" / "greek.TTF")
+    (tmp_path / "another.ttf").write_bytes(b"no font")
+    found = find_font("ελληνικά", 18, [tmp_path])
+    assert found is not None
+    assert found.getname() == ("DejaVu Sans", "Bold")
+    in_system = find_font("ελληνικά", 18)
+    assert in_system is not None
+    assert bytes(in_system.getmask("ε")) != bytes(in_system.getmask("λ"))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, ImageCms
 
@@ -295,6 +296,8 @@ def _silent(capfd: pytest.CaptureFixture[str]) -> object:
 @pytest.mark.usefixtures("_silent")
 @pytest.mark.parametrize("kind", SHOWN)
 def test_what_is_shown(kind: str, tmp_path: Path) -> None:
+    if kind == "la, stored multiplied" and PIL.__version__ < "13":
+        pytest.skip("PIL 12 does not open it")
     make, expected = SHOWN[kind]
     data = make()
     file = tmp_path / "wrong extension.txt"
