@@ -189,7 +189,9 @@ def _check_schema(stored: Mapping[str, Any], name: str) -> None:
 
 def _check_same_question(config: StudyConfig, stored: Mapping[str, Any]) -> None:
     _check_schema(stored, config.name)
-    before, now = _flat(stored["config"]), _flat(_without_storage(config))
+    # Read and written again, so that settings which older studies do not have get their defaults.
+    asked_before = StudyConfig.from_tables(stored["config"], default_name=config.name, folder=config.root)
+    before, now = _flat(_without_storage(asked_before)), _flat(_without_storage(config))
     for key in sorted(before.keys() | now.keys()):
         asked = (key.split(".")[0] in _IDENTITY and key not in _NO_QUESTION) or key == "search.growth"
         if asked and before.get(key) != now.get(key):

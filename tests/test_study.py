@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import optuna
 import pytest
@@ -7,6 +8,7 @@ from optuna.trial import TrialState
 from scaler import InputError, classic, load_study
 from scaler.record import Record
 from scaler.study import best_trial, existing_study, open_study, sole_driver, stored_config
+from tests.data.conftest import write_classes
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -22,6 +24,30 @@ def test_another_question_needs_another_name(change: dict) -> None:
         open_study(load_study("tiny", change))
     open_study(load_study("tiny", {**change, "name": "other"}))
     open_study(load_study("tiny", {"search.trials": 99}))
+
+
+def test_where_the_data_lies_is_no_part_of_the_question(tmp_path: Path) -> None:
+    write_classes(tmp_path / "here" / "photos", {"a": 9, "b": 9})
+    photos = {"data.name": "folder:photos", "data.root": str(tmp_path / "here")}
+    open_study(load_study("tiny", photos))
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = {"data.root": str(tmp_path / "there"), "data.cache": "x", "data.cache_limit": 1.0, "data.workers": 3}
+    config = load_study("tiny", {**photos, **moved})
+    open_study(config)
+    assert load_study(config.folder) == config
+    with pytest.raises(InputError, match=r"^data\.name: "):
+        open_study(load_study("tiny"))
+
+
+def test_a_study_from_before_a_setting_was_there_goes_on() -> None:
+    config = load_study("tiny")
+    study = open_study(config)
+    stored = study.user_attrs["scaler"]
+    del stored["config"]["data"]["bad_images"]
+    study.set_user_attr("scaler", stored)
+    open_study(config)
+    with pytest.raises(InputError, match=r"^data\.bad_images: .* with 'error', not 'skip'"):
+        open_study(load_study("tiny", {"data.bad_images": "skip"}))
 
 
 def test_a_study_of_an_older_schema_is_refused() -> None:

@@ -9,8 +9,10 @@ from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize as torchvision_resize
 
+from scaler.data.pictures import BadPicture
 from scaler.data.pixels import Pixels
 from scaler.data.stores import Pictures
+from scaler.errors import WorkError
 
 INTERPOLATION = "bicubic"
 """How images are resized, in timm's word: the fast path here and timm's eval transform use the same."""
@@ -62,7 +64,13 @@ class Split:
         """The images in full size, upright, of mode L or RGB, as timm's own transform is to read them."""
         channels = self._pixels.shape[1]
         for index in range(len(self)):
-            yield self._pictures.open(index, channels)
+            try:
+                yield self._pictures.open(index, channels)
+            except BadPicture as error:
+                name = self._pictures.name(index)
+                raise WorkError(
+                    f"{name} can no longer be read ({error}); put it back, or start again without it"
+                ) from None
 
     def _resized(self, side: int, device: torch.device) -> tuple[torch.Tensor | None, torch.Tensor]:
         """The whole split at `side` on `device` (None if it is too much to keep) and its labels there.

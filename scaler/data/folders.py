@@ -3,7 +3,6 @@
 import logging
 import os
 import re
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from scaler.data.config import DataConfig
 from scaler.data.pictures import find_pictures
 from scaler.data.splitting import Part
-from scaler.data.stores import FilePictures
+from scaler.data.stores import FilePictures, shown
 from scaler.errors import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ def _read(root: Path, parent: Path, folders: list[Path]) -> tuple[tuple[str, ...
     for label, (folder, files) in enumerate(zip(folders, counts, strict=True)):
         if not files:
             raise InputError(f"data.name: class folder {folder} has no pictures; add some or remove the folder")
-        name = unicodedata.normalize("NFC", folder.name)
+        name = shown(folder.name)
         if name in classes:
             raise InputError(f"data.name: {parent} has two folders that read {name!r}; rename or merge them")
         classes.append(name)
@@ -97,7 +96,7 @@ def _read(root: Path, parent: Path, folders: list[Path]) -> tuple[tuple[str, ...
 
 
 def _check_same_classes(folder: Path, classes: tuple[str, ...]) -> None:
-    names = {unicodedata.normalize("NFC", path.name) for path in _subfolders(folder)}
+    names = {shown(path.name) for path in _subfolders(folder)}
     if missing := sorted(set(classes) - names):
         raise InputError(
             f"data.name: {folder} has no folder of class {missing[0]!r}; add it, "

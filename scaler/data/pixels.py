@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from scaler.data.decoding import end_with_parent, fresh_processes, pixels, without_main
+from scaler.data.pictures import BadPicture
 from scaler.data.stores import Pictures
+from scaler.errors import WorkError
 
 
 class Pixels(Protocol):
@@ -62,7 +64,10 @@ class Mapped:
 
 
 class Streamed:
-    """Pictures that worker processes decode to `side` pixels each time, a batch each; they live as long as this."""
+    """Pictures that worker processes decode to `side` pixels each time, a batch each; they live as long as this.
+
+    Only one iteration over it goes on at a time: a new one ends the one before.
+    """
 
     def __init__(self, pictures: Pictures, channels: int, side: int, workers: int) -> None:
         self.shape = len(pictures), channels, side, side
@@ -90,17 +95,28 @@ class Streamed:
             )
         with without_main():
             loaded = iter(self._loader)
-        yield from map(torch.from_numpy, loaded)
+        for batch in loaded:
+            if isinstance(batch, str):
+                raise WorkError(f"{batch} can no longer be read; put it back, or start again without it")
+            yield torch.from_numpy(batch)
 
 
-class _Batches(Dataset[NDArray[np.uint8]]):
+class _Batches(Dataset[NDArray[np.uint8] | str]):
+    """Batches of images by their numbers, or the name of a picture that can no longer be read, with the reason."""
+
     def __init__(self, pictures: Pictures, channels: int, side: int) -> None:
         self._pictures = pictures
         self._channels = channels
         self._side = side
 
-    def __getitem__(self, chosen: Sequence[int]) -> NDArray[np.uint8]:
-        return np.stack([pixels(self._pictures.open(index, self._channels), self._side) for index in chosen])
+    def __getitem__(self, chosen: Sequence[int]) -> NDArray[np.uint8] | str:
+        rows = []
+        for index in chosen:
+            try:
+                rows.append(pixels(self._pictures.open(index, self._channels), self._side))
+            except BadPicture as error:  # as text: the loader would raise it with a traceback for a message
+                return f"{self._pictures.name(index)} ({error})"
+        return np.stack(rows)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -46,6 +47,11 @@ class Pictures(Protocol):
         """Lines that change whenever the pictures may have changed."""
 
 
+def shown(name: str) -> str:
+    """A file's name as a person reads it: composed (NFC), with a mark for what is no Unicode."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
+
+
 class FilePictures:
     """Files below a folder: `names` are paths relative to `root`.
 
@@ -64,7 +70,7 @@ class FilePictures:
         """Paths relative to the root."""
         if self._names is None:
             assert self._listing is not None
-            self._names = json.loads(self._listing.read_text(encoding="utf-8"))["files"]
+            self._names = json.loads(self._listing.read_text(encoding="utf-8", errors="surrogateescape"))["files"]
         assert self._names is not None
         return self._names
 
@@ -85,7 +91,7 @@ class FilePictures:
         return read_size(self.root / self.names[index])
 
     def name(self, index: int) -> str:
-        return self.names[index]
+        return shown(self.names[index])
 
     def subset(self, indices: Indices) -> "FilePictures":
         return FilePictures(self.root, [self.names[index] for index in indices.tolist()])

@@ -64,6 +64,11 @@ def test_digits_are_resized_from_their_own_eight_pixels(digits: Dataset) -> None
     assert torch.equal(images_of(digits.validation, 32), expected)
 
 
+def test_digits_leave_nothing_on_disk(cache: str) -> None:
+    assert len(pickle.dumps(load_data(DataConfig(name="digits", cache=cache), 64))) < 1_000_000
+    assert not Path(cache).exists()
+
+
 def test_normalized_training_images_have_zero_mean_and_unit_variance(digits: Dataset) -> None:
     images = normalize(images_of(digits.train, 8), digits)
     assert images.mean().abs() < 1e-4

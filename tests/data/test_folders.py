@@ -1,3 +1,5 @@
+import os
+import pickle
 import unicodedata
 from pathlib import Path
 
@@ -41,6 +43,14 @@ def test_decomposed_names_are_shown_composed_and_still_opened(tmp_path: Path, ca
     write_picture(tmp_path / "d" / "김치찌개" / "x.png")
     with pytest.raises(InputError, match="two folders that read '김치찌개'; rename or merge"):
         open_source(folder(tmp_path / "d"))
+
+
+def test_a_class_whose_name_is_no_unicode_is_loaded(tmp_path: Path, cache: str) -> None:
+    write_classes(tmp_path / "d", {"b": 8, os.fsdecode(b"caf\xe9"): 8})
+    data = load_data(folder(tmp_path / "d", cache=cache), 16)
+    assert data.classes == ("b", "caf\N{REPLACEMENT CHARACTER}")
+    again = pickle.loads(pickle.dumps(data))
+    assert len(list(again.test.pictures())) == len(data.test)
 
 
 def test_a_split_by_seed_repeats_and_is_stratified(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from scaler.data import DataConfig, Split, load_data
 from scaler.data.pixels import Mapped, Streamed
+from scaler.errors import WorkError
 from tests.data.conftest import write_classes
 
 CPU = torch.device("cpu")
@@ -28,7 +29,7 @@ def test_past_the_limit_the_same_batches_are_decoded_as_they_are_wanted(
 ) -> None:
     from scaler.data import dataset
 
-    monkeypatch.setattr(dataset, "_KEPT_ON_CPU", 0)
+    monkeypatch.setattr(dataset, "_KEPT_ON_CPU", 0)  # nothing is kept, so that every batch is decoded
     size = 60 * 3 * 16 * 16
     mapped = load_data(replace(config, cache_limit=size / 1e9), 16)
     with caplog.at_level(logging.INFO, "scaler"):
@@ -58,3 +59,18 @@ def test_a_streamed_data_set_leaves_no_pixels_on_disk(config: DataConfig, tmp_pa
     data = load_data(replace(config, cache=str(tmp_path / "cache"), cache_limit=0.0), 16)
     assert not list((tmp_path / "cache").glob("*.u8"))
     assert len(batches(data.validation, None, 16)) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_picture_that_goes_away_is_named(tmp_path: Path, workers: int) -> None:
+    root = write_classes(tmp_path / "photos", {"a": 10, "b": 10})
+    data = load_data(
+        DataConfig(name=f"folder:{root}", cache=str(tmp_path / "cache"), cache_limit=0.0, workers=workers), 12
+    )
+    for file in root.rglob("*.png"):
+        file.unlink()
+    with pytest.raises(WorkError, match=r"\.png \(no such file or directory\) can no longer be read") as raised:
+        list(data.train.batches(None, 4, 12, CPU))
+    assert "\n" not in str(raised.value)
+    with pytest.raises(WorkError, match=r"\.png can no longer be read \(no such file or directory\)"):
+        list(data.test.pictures())
