@@ -82,7 +82,9 @@ def test_a_killed_writer_leaves_nothing_that_looks_whole(many: Path, tmp_path: P
     time.sleep(random.Random(repeat).random() * (0.0 if repeat == 0 else 4.0))
     workers = _descendants(process.pid)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
     for _ in range(200):
         if not any(_alive(worker) for worker in workers):
             break
@@ -116,7 +118,9 @@ def few(tmp_path: Path, cache: str) -> DataConfig:
 
 
 def _truncate(pixels: Path, record: Path) -> None:
-    os.truncate(pixels, pixels.stat().st_size - 1)
+    found = pixels.stat()
+    os.truncate(pixels, found.st_size - 1)
+    os.utime(pixels, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _flip(pixels: Path, record: Path) -> None:

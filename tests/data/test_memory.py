@@ -68,4 +68,4 @@ def test_many_images_take_little_memory(tmp_path: Path) -> None:
     kept = COUNT * 6 // 10 * 3 * 64 * 64  # a small split is kept, whole
     assert found["grown"] < min(kept, 2**29) + 2**27, found
     assert found["peak"] < 2 * 2**30, found  # with the pages of the map, which the system may take back
-    assert found["pickled"] < 1_000_000, found
+    assert found["pickled"] < 100_000, found  # paths to files, not names and not pixels
