@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Budget:
     @classmethod
     def from_table(cls, table: dict[str, object]) -> "Budget":
         """A budget from a study file's table, in which `flops` stands for 2 × MACs."""
-        fields = dict(table)
+        fields: dict[str, Any] = dict(table)
         known = {field.name for field in dataclasses.fields(cls)} | {"flops"}
         for name in fields:
             if name not in known:
@@ -58,7 +59,7 @@ class Budget:
             if "macs" in fields:
                 raise InputError("budget.flops: given beside macs, which is the same limit; keep one of them")
             fields["macs"] = parse_quantity("budget.flops", fields.pop("flops")) // 2
-        return cls(**fields)  # type: ignore[arg-type]  # the constructor checks every value
+        return cls(**fields)
 
     @property
     def limits(self) -> dict[str, int]:

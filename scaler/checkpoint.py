@@ -37,7 +37,7 @@ def load_state(path: Path) -> dict[str, Any] | None:
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except (FileNotFoundError, SafetensorError):
         return None
     if text is None:

@@ -1,6 +1,7 @@
 """Pictures classified by an exported network, with timm's own eval transform: from the export's folder alone."""
 
 import glob
+import importlib
 import json
 import os
 from collections import deque
@@ -15,9 +16,8 @@ import torch
 from timm.data import create_transform, resolve_data_config
 from torch import nn
 
-import scaler.models  # noqa: F401 - registers the entry points of plugin exports
 from scaler.data.decoding import trimmed
-from scaler.data.pictures import BadPicture, find_pictures, is_image_name, natural_key, open_picture
+from scaler.data.pictures import BadPictureError, find_pictures, is_image_name, natural_key, open_picture
 from scaler.errors import InputError
 from scaler.hardware import pick_device
 
@@ -125,7 +125,7 @@ class Predictor:
         if batch_size < 1:
             raise InputError(f"batch_size: {batch_size} is too few; 1 or more")
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            reading: deque[Iterator[tuple[str, torch.Tensor | BadPicture]]] = deque()
+            reading: deque[Iterator[tuple[str, torch.Tensor | BadPictureError]]] = deque()
             for start in range(0, len(files), batch_size):
                 reading.append(pool.map(self._read, files[start : start + batch_size]))
                 if len(reading) == 2:  # while one batch is in the network, the next one is read
@@ -133,16 +133,16 @@ class Predictor:
             for batch in reading:
                 yield from self._classify(batch, top, on_bad)
 
-    def _read(self, file: str) -> tuple[str, torch.Tensor | BadPicture]:
+    def _read(self, file: str) -> tuple[str, torch.Tensor | BadPictureError]:
         """The network's input for a file, float32 (channels, side, side), or why there is none."""
         try:
             picture = open_picture(Path(file), self.channels)
-        except BadPicture as bad:
+        except BadPictureError as bad:
             return file, bad
         return file, self._transform(trimmed(picture))
 
     def _classify(
-        self, batch: Iterable[tuple[str, torch.Tensor | BadPicture]], top: int, on_bad: OnBad | None
+        self, batch: Iterable[tuple[str, torch.Tensor | BadPictureError]], top: int, on_bad: OnBad | None
     ) -> Iterator[Prediction]:
         files: list[str] = []
         inputs: list[torch.Tensor] = []
@@ -173,6 +173,7 @@ def _load(folder: Path) -> tuple[nn.Module, tuple[str, ...]]:
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise InputError(f"dir: {folder} is no export, it has no {name}; name a folder that scaler export wrote")
+    importlib.import_module("scaler.models")  # which registers the entry points of plugin exports
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()

@@ -163,7 +163,7 @@ def interrupt(study: optuna.Study, trial: optuna.Trial) -> None:
 def _open_storage(config: StudyConfig) -> optuna.storages.RDBStorage:
     try:
         return optuna.storages.RDBStorage(config.storage_url)
-    except Exception as error:
+    except Exception as error:  # SQLAlchemy's, a database driver's or a missing driver's, as the URL has it
         reason = str(error).splitlines()[0]
         raise InputError(f"storage.url: the storage cannot be opened ({reason}); check the URL") from None
 

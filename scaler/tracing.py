@@ -106,8 +106,6 @@ class Symbol:
         # As a number, since numpy adds up truth values as if with `or`.
         return self._trace.record("*", self._trace.record(operator, self, other), 1)
 
-    __hash__ = None  # type: ignore[assignment]  # two symbols can be compared only once they have values
-
     def __bool__(self) -> bool:
         raise TypeError("a walk over layers must not branch on its depths, widths or resolution")
 

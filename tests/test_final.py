@@ -57,7 +57,7 @@ def test_the_winner_is_trained_to_the_end_recorded_and_not_trained_twice(searche
 def test_the_weights_are_those_of_the_last_and_of_the_best_epoch(searched: Path) -> None:
     final = train_final("tiny", epochs=3)
     config = load_study("tiny")
-    (trial,) = existing_study(config, "train").get_trials()  # type: ignore[union-attr]
+    (trial,) = existing_study(config, "train").get_trials()
     network = scaler.from_dict(trial.user_attrs["architecture"])
     _, data = study_data(config)
     for name, value in (("last", final.result.value), ("best", final.best_value)):
@@ -75,7 +75,7 @@ def test_a_classic_is_trained_by_name_at_full_size(tiny: Path) -> None:
 
 def test_a_baseline_is_trained_by_name(tiny: Path) -> None:
     final = train_final("tiny", baseline="classic", epochs=1)
-    (trial,) = existing_study(load_study("tiny"), "train").get_trials()  # type: ignore[union-attr]
+    (trial,) = existing_study(load_study("tiny"), "train").get_trials()
     assert (trial.user_attrs["source"], trial.user_attrs["model"][:10]) == ("classic", "resnet18 ×")
     assert trial.user_attrs["macs"] <= 400_000
     assert final.result.epochs == 1
@@ -105,7 +105,7 @@ def test_two_processes_train_one_network(searched: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("   2/2  loss") == 1
-    (trial,) = existing_study(load_study("tiny"), "train").get_trials()  # type: ignore[union-attr]
+    (trial,) = existing_study(load_study("tiny"), "train").get_trials()
     assert trial.user_attrs["epochs"] == 2
     failed = subprocess.run([*command, "--trial", "99"], capture_output=True, text=True, check=False)
     assert failed.returncode == 2

@@ -11,7 +11,8 @@ import logging
 import os
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,21 +149,19 @@ def _whole(folder: Path, key: str) -> Entry | None:
         return None
 
 
-class _locked:  # noqa: N801 - used like a function
+@contextmanager
+def _locked(folder: Path, key: str) -> Iterator[None]:
     """Holds an entry against other processes; says so when it has to wait."""
-
-    def __init__(self, folder: Path, key: str) -> None:
-        self._lock = FileLock(folder / f"{key}.lock")
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            _LOG.info("another process decodes these images; waiting for it")
-            self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    lock = FileLock(folder / f"{key}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _LOG.info("another process decodes these images; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _sweep(folder: Path, key: str) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize as torchvision_resize
 
-from scaler.data.pictures import BadPicture
+from scaler.data.pictures import BadPictureError
 from scaler.data.pixels import Pixels
 from scaler.data.stores import Pictures
 from scaler.errors import WorkError
@@ -66,7 +66,7 @@ class Split:
         for index in range(len(self)):
             try:
                 yield self._pictures.open(index, channels)
-            except BadPicture as error:
+            except BadPictureError as error:
                 name = self._pictures.name(index)
                 raise WorkError(
                     f"{name} can no longer be read ({error}); put it back, or start again without it"

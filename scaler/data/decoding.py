@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -23,7 +24,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as pil_functional
 
-from scaler.data.pictures import BadPicture
+from scaler.data.pictures import BadPictureError
 from scaler.data.stores import Pictures
 from scaler.errors import WorkError
 
@@ -99,7 +100,7 @@ def _decode_chunk(job: Job, start: int) -> dict[int, str]:
     for index in range(start, stop):
         try:
             rows[index - start] = pixels(job.pictures.open(index, job.channels), job.side)
-        except BadPicture as error:
+        except BadPictureError as error:
             bad[index] = str(error)
     if job.file is not None:
         with job.file.open("r+b") as file:
@@ -114,7 +115,7 @@ def _measure_chunk(job: Job, start: int) -> set[int | None]:
         try:
             width, height, _ = job.pictures.size(index)
             found.add(width if width == height else None)
-        except BadPicture:
+        except BadPictureError:
             continue
     return found
 
@@ -153,7 +154,7 @@ _task: Callable[[int], Any] | None = None
 
 def _start_worker(task: Callable[[Job, int], Any], job: Job) -> None:
     global _task
-    _task = lambda start: task(job, start)  # noqa: E731 - a def could not be assigned to the module's name
+    _task = partial(task, job)
     end_with_parent()
 
 

@@ -13,7 +13,7 @@ from scaler.data.cache import FORMAT, Entry, Record, cached, keep_rows, reserve
 from scaler.data.config import DataConfig
 from scaler.data.dataset import Dataset, Split
 from scaler.data.decoding import Job, decode, natural_side, pixels
-from scaler.data.pictures import BadPicture
+from scaler.data.pictures import BadPictureError
 from scaler.data.pixels import InMemory, Mapped, Pixels, Streamed
 from scaler.data.source import Source, open_source, sample_sizes
 from scaler.data.splitting import SPLITS, Part, check_classes
@@ -36,7 +36,7 @@ class _Loaded:
     histogram: Any = None
 
 
-class _BadPictures(Exception):  # noqa: N818 - the pictures are bad
+class _BadPicturesError(Exception):
     def __init__(self, bad: tuple[str, ...]) -> None:
         self.bad = bad
 
@@ -66,7 +66,7 @@ def load_data(config: DataConfig | Source, side: int) -> Dataset:
             else:
                 loaded[name] = _from_cache(name, part, source, sides[name], streams=streams)
             bad += loaded[name].bad
-        except _BadPictures as error:
+        except _BadPicturesError as error:
             bad += error.bad
     if bad and config.bad_images == "error":
         count = sum(len(part.labels) for part in parts.values())
@@ -147,7 +147,7 @@ def _build(name: str, part: Part, source: Source, side: int, file: Path | None) 
     reasons = decode(job, config.processes, f"{name}: decoded")
     skipped = [(index, part.pictures.name(index), reason) for index, reason in reasons.items()]
     if skipped and config.bad_images == "error":
-        raise _BadPictures(tuple(f"{called} ({reason})" for _, called, reason in skipped))
+        raise _BadPicturesError(tuple(f"{called} ({reason})" for _, called, reason in skipped))
     record: Record = {"data": config.name, "split": name, "skipped": skipped, "labels": part.labels.tolist()}
     kept = _kept(part, record)
     if file is not None and skipped:
@@ -187,7 +187,7 @@ def _histogram(part: Part, job: Job, seed: int) -> np.ndarray[Any, np.dtype[np.i
     for index in sample.tolist():
         try:
             total += _counts(pixels(part.pictures.open(index, job.channels), job.side)[None])
-        except BadPicture:
+        except BadPictureError:
             continue
     return total
 

@@ -20,7 +20,11 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jfif .png .ppm .pgm .pbm .bmp .tif .tiff .webp .gif .avif .heic .heif".split()  # noqa: SIM905
+    f".{name}"
+    for name in (
+        *("jpg", "jpeg", "jfif", "png", "ppm", "pgm", "pbm", "bmp"),
+        *("tif", "tiff", "webp", "gif", "avif", "heic", "heif"),
+    )
 )
 """File names that count as pictures: torchvision's list, and more. HEIC is among them so that it is refused by name and
 not passed over in silence."""
@@ -47,7 +51,7 @@ _UPRIGHT = {
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-class BadPicture(Exception):  # noqa: N818 - it is the picture that is bad
+class BadPictureError(Exception):
     """A file that cannot be shown; the message is the reason in a few words, without the file's name."""
 
 
@@ -57,8 +61,8 @@ def open_picture(file: Path | BinaryIO, channels: int | None = None) -> Image.Im
     `channels` None keeps a grey picture grey: one stored as grey or with a palette of greys; an RGB file stays RGB,
     whatever its pixels. Transparent pixels lie on white. Of an animation the first frame is taken. Grey of 16 bits is
     scaled from 0..65535; of 32 bits or floating point from 0 to the first of 1 (floating point only), 255, 65535 and
-    2³¹-1 that no value exceeds, negative values being black. Raises `BadPicture`, and nothing else, for what cannot be
-    shown.
+    2³¹-1 that no value exceeds, negative values being black. Raises `BadPictureError`, and nothing else, for what
+    cannot be shown.
     """
     with _opened(file) as image:
         picture = _resolved(image)
@@ -76,7 +80,7 @@ def open_picture(file: Path | BinaryIO, channels: int | None = None) -> Image.Im
 def read_size(file: Path | BinaryIO) -> tuple[int, int, int]:
     """Width and height of the upright picture, and channels as `open_picture` would give them, from the header alone.
 
-    Raises `BadPicture` if the header is bad; what follows it may still be.
+    Raises `BadPictureError` if the header is bad; what follows it may still be.
     """
     with _opened(file) as image:
         width, height = image.size
@@ -122,28 +126,28 @@ def find_pictures(folder: Path) -> list[Path]:
 
 @contextmanager
 def _opened(file: Path | BinaryIO) -> Iterator[Image.Image]:
-    """The image behind a file; whatever goes wrong in the block becomes a `BadPicture`."""
+    """The image behind a file; whatever goes wrong in the block becomes a `BadPictureError`."""
     try:
         with _QUIET, Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise BadPicture(f"too large: {width} × {height} pixels, more than {MAX_PIXELS:,}")
+                raise BadPictureError(f"too large: {width} × {height} pixels, more than {MAX_PIXELS:,}")
             yield image
-    except BadPicture:
+    except BadPictureError:
         raise
     except UnidentifiedImageError:
-        raise BadPicture(_why_unknown(file)) from None
+        raise BadPictureError(_why_unknown(file)) from None
     except Image.DecompressionBombError:
-        raise BadPicture(f"too large: more than {MAX_PIXELS:,} pixels") from None
+        raise BadPictureError(f"too large: more than {MAX_PIXELS:,} pixels") from None
     except MemoryError:
-        raise BadPicture("does not fit into memory") from None
+        raise BadPictureError("does not fit into memory") from None
     except Exception as error:
         # Decoders raise almost anything for damaged files: SyntaxError, struct.error, ValueError, ...
         if isinstance(error, OSError) and error.errno is not None:
-            raise BadPicture(os.strerror(error.errno).lower()) from None
+            raise BadPictureError(os.strerror(error.errno).lower()) from None
         truncated = isinstance(error, EOFError) or "truncated" in str(error).lower()
         reason = "truncated" if truncated else f"damaged ({str(error) or type(error).__name__})"
-        raise BadPicture(" ".join(reason.split())) from None
+        raise BadPictureError(" ".join(reason.split())) from None
 
 
 class _Quiet:
@@ -191,8 +195,8 @@ def _why_unknown(file: Path | BinaryIO) -> str:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:
-        return 1  # the pixels of a picture with broken EXIF are as good as any
+    except Exception:  # PIL's EXIF parser raises struct, value, type and index errors for broken tags
+        return 1  # the pixels of such a picture are as good as any
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -228,7 +232,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         ranges = ((1.0,) if image.mode == "F" else ()) + (255.0, 65535.0, 2.0**31 - 1)
         fitting = [limit for limit in ranges if peak <= limit]
         if not fitting:
-            raise BadPicture(f"values up to {peak:g}: it does not say which of them is white")
+            raise BadPictureError(f"values up to {peak:g}: it does not say which of them is white")
         largest = fitting[0]
     grey = np.rint(values.clip(0, largest) * (255 / largest)).astype(np.uint8)
     tags = getattr(image, "tag_v2", {})

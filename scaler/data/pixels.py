@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from scaler.data.decoding import end_with_parent, fresh_processes, pixels, without_main
-from scaler.data.pictures import BadPicture
+from scaler.data.pictures import BadPictureError
 from scaler.data.stores import Pictures
 from scaler.errors import WorkError
 
@@ -114,7 +114,7 @@ class _Batches(Dataset[NDArray[np.uint8] | str]):
         for index in chosen:
             try:
                 rows.append(pixels(self._pictures.open(index, self._channels), self._side))
-            except BadPicture as error:  # as text: the loader would raise it with a traceback for a message
+            except BadPictureError as error:  # as text: the loader would raise it with a traceback for a message
                 return f"{self._pictures.name(index)} ({error})"
         return np.stack(rows)
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from scaler.data.fonts import Font, find_font
-from scaler.data.pictures import BadPicture
+from scaler.data.pictures import BadPictureError
 from scaler.data.source import Source
 
 _SIDE = 96
@@ -92,7 +92,7 @@ def _pictures(source: Source, label: int, count: int) -> list[Image.Image]:
     for index in spread.tolist():
         try:
             picture = source.train.pictures.open(index, source.channels)
-        except BadPicture:
+        except BadPictureError:
             continue
         # Enlarged pixels stay pixels: a picture of 8 × 8 is shown as what it is
         enlarged = max(picture.size) < _SIDE

@@ -8,7 +8,7 @@ import numpy as np
 from scaler.data.config import FOLDER, DataConfig
 from scaler.data.folders import open_folder
 from scaler.data.named import open_named
-from scaler.data.pictures import BadPicture
+from scaler.data.pictures import BadPictureError
 from scaler.data.splitting import Part, complete
 from scaler.data.stores import ArrayPictures, Pictures, digits
 from scaler.errors import InputError
@@ -83,6 +83,6 @@ def sample_sizes(pictures: Pictures) -> list[tuple[int, int, int]]:
     for index in np.unique(np.linspace(0, len(pictures) - 1, _SAMPLE).astype(int)).tolist():
         try:
             found.append(pictures.size(index))
-        except BadPicture:
+        except BadPictureError:
             continue
     return found

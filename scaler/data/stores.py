@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from scaler.data.idx import read_idx
-from scaler.data.pictures import BadPicture, open_picture, read_size
+from scaler.data.pictures import BadPictureError, open_picture, read_size
 
 Indices = NDArray[np.int64]
 
 
 class Pictures(Protocol):
-    """Pictures by number. Whatever is wrong with one of them raises `BadPicture`.
+    """Pictures by number. Whatever is wrong with one of them raises `BadPictureError`.
 
     costly says whether opening one takes long enough for a pool of processes to be worth starting.
     """
@@ -167,7 +167,7 @@ class TimmPictures:
         try:
             image: Image.Image = opened[number][0]
         except Exception as error:  # decoders raise almost anything for damaged files
-            raise BadPicture(" ".join(str(error).split()) or type(error).__name__) from None
+            raise BadPictureError(" ".join(str(error).split()) or type(error).__name__) from None
         mode = {None: "L" if image.mode == "L" else "RGB", 1: "L", 3: "RGB"}[channels]
         return image if image.mode == mode else image.convert(mode)
 
@@ -194,7 +194,7 @@ class TimmPictures:
         try:
             stream = reader[number][0]
         except Exception as error:  # as above
-            raise BadPicture(" ".join(str(error).split()) or type(error).__name__) from None
+            raise BadPictureError(" ".join(str(error).split()) or type(error).__name__) from None
         with stream:
             return BytesIO(stream.read())
 
@@ -239,7 +239,7 @@ class TarPictures:
                 file.seek(offset)
                 return BytesIO(file.read(size))
         except OSError as error:
-            raise BadPicture((error.strerror or str(error)).lower()) from None
+            raise BadPictureError((error.strerror or str(error)).lower()) from None
 
 
 @lru_cache(maxsize=1)

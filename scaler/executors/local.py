@@ -40,7 +40,7 @@ def _evaluate(driver: Driver, evaluator: Evaluator, job: Job, interrupts: Interr
     except KeyboardInterrupt:
         driver.interrupt(job)
         raise
-    except Exception as error:
+    except Exception as error:  # whatever an evaluator raises is one network's failure, not the search's
         _LOG.exception("trial %d crashed", job.trial.number)
         driver.fail(job, f"{type(error).__name__}: {error}")
     else:

@@ -33,7 +33,7 @@ def serve(connection: "Connection[Any, Any]", evaluator: Evaluator) -> None:
             result = evaluator(architecture, seed, report)
         except EvaluationError as error:
             connection.send(("failure", str(error), None))
-        except Exception as error:
+        except Exception as error:  # whatever an evaluator raises is one network's failure, not the search's
             connection.send(("failure", f"{type(error).__name__}: {error}", traceback.format_exc()))
         else:
             connection.send(("result", result))

@@ -69,10 +69,9 @@ class Training:
         self._sampled = class_weights(data)[data.train.labels] if recipe.class_balance == "sampling" else None
 
         options = {"drop_path_rate": recipe.drop_path} if recipe.drop_path else {}
-        model = build(architecture, **options)
+        model: Any = build(architecture, **options)  # Any: torch's stubs know no `to` of device and layout together
         self._layout = memory_format(model, device)
-        # torch documents the two arguments together, but its type stubs have no such overload.
-        self._model = model.to(device, memory_format=self._layout)  # type: ignore[call-overload]
+        self._model: nn.Module = model.to(device, memory_format=self._layout)
         if group.size > 1 and device.type == "cuda":
             self._model = convert_sync_batchnorm(self._model)
         self._ema = ModelEmaV3(self._model, decay=recipe.ema, use_warmup=True) if recipe.ema else None

@@ -152,7 +152,7 @@ def test_color_factors_are_uniform_and_grey_has_no_saturation() -> None:
 @pytest.mark.parametrize("operation", SHIFTS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_shift_and_mirror_are_torchvisions_pad_crop_and_flip(operation, layout, channels: int) -> None:  # type: ignore[no-untyped-def]
+def test_shift_and_mirror_are_torchvisions_pad_crop_and_flip(operation, layout, channels: int) -> None:
     images = pictures(40, channels, 10, layout)
     draws = Augmentation(shift=0.5, flip=True).draw(40, 10, channels, generator())
     assert draws.shift is not None
@@ -179,7 +179,7 @@ def test_flip_alone_and_shift_alone_leave_the_other_out() -> None:
 @pytest.mark.parametrize("operation", RESIZES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_resized_crops_are_torchvisions(operation, layout, channels: int) -> None:  # type: ignore[no-untyped-def]
+def test_resized_crops_are_torchvisions(operation, layout, channels: int) -> None:
     images = pictures(30, channels, 24, layout)
     crop = Augmentation(resized_crop=0.1).draw(30, 24, channels, generator()).crop
     assert crop is not None
@@ -209,7 +209,7 @@ def test_color_jitter_is_torchvisions_in_fixed_order(
 @pytest.mark.parametrize("operation", ERASURES)
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_erasing_fills_the_rectangle_with_the_mean_color(operation, dtype: torch.dtype, channels: int) -> None:  # type: ignore[no-untyped-def]
+def test_erasing_fills_the_rectangle_with_the_mean_color(operation, dtype: torch.dtype, channels: int) -> None:
     images = pictures(20, channels, 15).to(dtype)
     erased = Augmentation(erasing=0.5).draw(20, 15, channels, generator()).erased
     assert erased is not None

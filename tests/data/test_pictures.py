@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 
 from scaler.data.pictures import (
     IMAGE_SUFFIXES,
-    BadPicture,
+    BadPictureError,
     find_pictures,
     is_image_name,
     natural_key,
@@ -319,7 +319,7 @@ def test_what_is_refused(kind: str, tmp_path: Path) -> None:
     file = tmp_path / "picture.jpg"
     file.write_bytes(data)
     for source in (file, io.BytesIO(data)):
-        with pytest.raises(BadPicture) as caught:
+        with pytest.raises(BadPictureError) as caught:
             open_picture(source)
         assert str(caught.value) == reason
 
@@ -328,7 +328,7 @@ def test_what_pil_logs_is_not_printed(capfd: pytest.CaptureFixture[str], monkeyp
     data, count = color("TIFF"), struct.pack("<HHI", 277, 3, 1)
     assert data.count(count + b"\3") == 1
     monkeypatch.setattr(logging.root, "handlers", [])  # as in a program that has not set up any logging
-    with pytest.raises(BadPicture):
+    with pytest.raises(BadPictureError):
         open_picture(io.BytesIO(data.replace(count + b"\3\0", count + b"\xff\xff")))
     assert capfd.readouterr() == ("", "")
 
@@ -339,7 +339,7 @@ def test_a_cut_anywhere_is_a_picture_or_a_reason() -> None:
         for length in range(0, len(data), max(1, len(data) // (200 if FULL else 40))):
             try:
                 picture = open_picture(io.BytesIO(data[:length]))
-            except BadPicture:
+            except BadPictureError:
                 continue
             assert picture.size == (40, 40)
 
@@ -351,7 +351,7 @@ def test_damage_anywhere_is_a_picture_or_a_reason() -> None:
         for _ in range(200 if FULL else 40):
             data = whole.copy()
             data[random.integers(0, min(len(data), 400), 3)] = random.integers(0, 256, 3)
-            with contextlib.suppress(BadPicture):
+            with contextlib.suppress(BadPictureError):
                 assert open_picture(io.BytesIO(data.tobytes())).mode in ("L", "RGB")
 
 
@@ -365,7 +365,7 @@ def test_channels_are_what_is_asked_for(kind: str) -> None:
 
 def test_files_that_cannot_be_opened_say_why(tmp_path: Path) -> None:
     for file, reason in ((tmp_path / "nothing.png", "no such file or directory"), (tmp_path, "is a directory")):
-        with pytest.raises(BadPicture) as caught:
+        with pytest.raises(BadPictureError) as caught:
             open_picture(file)
         assert str(caught.value) == reason
 

@@ -16,38 +16,58 @@ def _as_in_a_terminal() -> Iterator[None]:
 
 def test_an_interrupt_waits_for_a_safe_moment() -> None:
     steps = []
-    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:  # noqa: PT012  # the moment matters
-        signal.raise_signal(signal.SIGINT)
-        steps.append("recorded")
-        with interrupts.allowed():
-            steps.append("never")
+
+    def scenario() -> None:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGINT)
+            steps.append("recorded")
+            with interrupts.allowed():
+                steps.append("never")
+
+    with pytest.raises(KeyboardInterrupt):
+        scenario()
     assert steps == ["recorded"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_interrupt_at_a_safe_moment_comes_at_once() -> None:
     steps = []
-    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts, interrupts.allowed():  # noqa: PT012  # the moment matters
-        signal.raise_signal(signal.SIGINT)
-        steps.append("never")
+
+    def scenario() -> None:
+        with Interrupts() as interrupts, interrupts.allowed():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("never")
+
+    with pytest.raises(KeyboardInterrupt):
+        scenario()
     assert steps == []
 
 
 def test_an_interrupt_is_held_back_within_a_safe_moment() -> None:
     steps = []
-    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts, interrupts.allowed():  # noqa: PT012  # the moment matters
-        with interrupts.allowed(False):
-            signal.raise_signal(signal.SIGINT)
-            steps.append("reported")
-        steps.append("never")
+
+    def scenario() -> None:
+        with Interrupts() as interrupts, interrupts.allowed():
+            with interrupts.allowed(False):
+                signal.raise_signal(signal.SIGINT)
+                steps.append("reported")
+            steps.append("never")
+
+    with pytest.raises(KeyboardInterrupt):
+        scenario()
     assert steps == ["reported"]
 
 
 def test_an_interrupt_that_never_found_a_safe_moment_comes_at_the_end() -> None:
     steps = []
-    with pytest.raises(KeyboardInterrupt), Interrupts():  # noqa: PT012  # the moment matters
-        signal.raise_signal(signal.SIGINT)
-        steps.append("finished")
+
+    def scenario() -> None:
+        with Interrupts():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("finished")
+
+    with pytest.raises(KeyboardInterrupt):
+        scenario()
     assert steps == ["finished"]
 
 
