@@ -148,4 +148,9 @@ def _log_to_folder(config: "StudyConfig") -> None:
     logger = logging.getLogger("scaler")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
-    logger.propagate = False
+
+    def close() -> None:
+        logger.removeHandler(handler)
+        handler.close()
+
+    click.get_current_context().call_on_close(close)

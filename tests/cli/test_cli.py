@@ -1,4 +1,5 @@
 import json
+import logging
 import subprocess
 import sys
 import zipfile
@@ -220,3 +221,11 @@ def test_an_installed_wheel_finds_what_it_ships(tmp_path: Path) -> None:
 
 def test_a_budget_reads_like_its_study() -> None:
     assert str(Budget(macs="3M", params=500_000)) == "3M macs, 500K params"
+
+
+def test_a_command_takes_its_log_file_off_when_it_ends(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    assert run(capsys, "search", "tiny", "--trials", "1")[0] == 0
+    logger = logging.getLogger("scaler")
+    assert logger.propagate
+    assert not any(isinstance(handler, logging.FileHandler) for handler in logger.handlers)
+    assert "COMPLETE" in (tiny / "runs" / "tiny" / "scaler.log").read_text()
