@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -72,6 +73,10 @@ def memory_in_use(device: torch.device) -> int:
     """The most memory that this process has held so far, bytes: the device's, or the machine's for the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():  # on Linux, getrusage's figure is at least that of the process which started this one
+        ((kibibytes,),) = (line.split()[1:2] for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(kibibytes) * 1024
     import resource  # not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

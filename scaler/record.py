@@ -76,16 +76,19 @@ class Record:
         )
 
     def to_attributes(self) -> dict[str, Any]:
-        """The record as user attributes, cost and digest included."""
+        """The record as user attributes, cost and digest included.
+
+        The architecture comes last: attributes are stored one by one, so that a trial which has it has them all, even
+        if the process died while it wrote them (`has_record`).
+        """
         attributes = {
             item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "architecture"
         }
-        cost = self.architecture.cost()
         return {
-            "architecture": self.architecture.to_dict(),
             "digest": self.architecture.digest,
-            **dataclasses.asdict(cost),
+            **dataclasses.asdict(self.architecture.cost()),
             **{name: value for name, value in attributes.items() if value is not None},
+            "architecture": self.architecture.to_dict(),
         }
 
     @classmethod

@@ -19,10 +19,11 @@ from safetensors.torch import load_file
 import scaler
 from scaler import InputError
 from scaler.board import COLUMNS, unranked
-from scaler.samplers import shares_to_params
+from scaler.record import Record
+from scaler.samplers import distributions, shares_to_params
 from scaler.study import existing_study, finished_trials, open_study
 from scaler.training import train
-from scaler.workflow import study_data
+from scaler.workflow import study_data, triangle_of
 from tests.conftest import FULL, TINY_STUDY
 
 
@@ -230,6 +231,20 @@ def test_a_killed_search_is_resumed_without_loss(tiny: Path, repeat: int) -> Non
     assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
     assert completed.items() <= {trial.number: trial.value for trial in finished}.items()
     assert len({trial.user_attrs["digest"] for trial in finished}) == 8
+
+
+def test_a_trial_that_died_while_its_record_was_written_is_no_obstacle(tiny: Path) -> None:
+    config = scaler.load_study("tiny", {"search.trials": 2, "recipe.epochs": 1})
+    study = open_study(config)
+    record = Record(architecture=triangle_of(config).root, source="discovered", model="tiny#0", seed=0)
+    attributes = list(record.to_attributes().items())
+    for written in range(len(attributes)):
+        trial = study.ask(distributions())
+        for name, value in attributes[:written]:
+            trial.set_user_attr(name, value)
+    scaler.search(config, resume=True)
+    assert [trial.state for trial in finished_trials(study)] == [TrialState.COMPLETE] * 2
+    assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
 
 
 def test_ctrl_c_says_how_to_resume_and_a_plain_search_does_not_go_on(tiny: Path) -> None:

@@ -146,11 +146,13 @@ def _log_to_folder(config: "StudyConfig") -> None:
     handler = logging.FileHandler(writable_folder(config) / "scaler.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("scaler")
+    level = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
 
     def close() -> None:
         logger.removeHandler(handler)
+        logger.setLevel(level)
         handler.close()
 
     click.get_current_context().call_on_close(close)

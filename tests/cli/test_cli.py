@@ -223,9 +223,10 @@ def test_a_budget_reads_like_its_study() -> None:
     assert str(Budget(macs="3M", params=500_000)) == "3M macs, 500K params"
 
 
-def test_a_command_takes_its_log_file_off_when_it_ends(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
-    assert run(capsys, "search", "tiny", "--trials", "1")[0] == 0
+def test_a_command_leaves_logging_as_it_found_it(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     logger = logging.getLogger("scaler")
-    assert logger.propagate
+    level = logger.level
+    assert run(capsys, "search", "tiny", "--trials", "1")[0] == 0
+    assert (logger.level, logger.propagate) == (level, True)
     assert not any(isinstance(handler, logging.FileHandler) for handler in logger.handlers)
     assert "COMPLETE" in (tiny / "runs" / "tiny" / "scaler.log").read_text()

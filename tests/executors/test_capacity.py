@@ -39,7 +39,6 @@ def test_an_accelerator_is_left_to_one_network(
 
 def test_more_threads_than_cores_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="scaler")
-    logging.getLogger("scaler").propagate = True  # a command run earlier may have turned it off
     capacity(ExecutorConfig(workers=2, threads=1), accelerator=False, cores=2)
     assert not caplog.messages
     capacity(ExecutorConfig(workers=2, threads=2), accelerator=False, cores=2)
