@@ -211,11 +211,13 @@ class Architecture(ABC):
     def scaled_shapes(self, depth: FloatArray, width: FloatArray, resolution: FloatArray) -> Shapes:
         """Depths, widths and resolution multiplied by factors of shape (n,), rounded as the family rounds.
 
+        The factors of depth and width may also be of shape (n, stages) and (n, widths), one for each number.
         Rounding never moves a number against its factor: growing does not shrink, 1 changes nothing, and the result is
         monotone in each factor.
         """
-        depths = _scale(np.array(self.depths), depth[:, None], self.round_depths, minimum=1)
-        widths = _scale(np.array(self.widths), width[:, None], self.round_widths, minimum=1)
+        depth, width = (factor if factor.ndim == 2 else factor[:, None] for factor in (depth, width))
+        depths = _scale(np.array(self.depths), depth, self.round_depths, minimum=1)
+        widths = _scale(np.array(self.widths), width, self.round_widths, minimum=1)
         fixed = list(self.fixed_widths)
         widths[:, fixed] = np.array(self.widths)[fixed]
         step = self.resolution_step

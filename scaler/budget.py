@@ -1,9 +1,11 @@
 """Budgets: hard upper limits on what one network may cost."""
 
 import dataclasses
+import itertools
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -47,20 +49,6 @@ class Budget:
         if not self.limits:
             raise InputError('budget: no limit given; set at least one, e.g. macs = "400M"')
 
-    @classmethod
-    def from_table(cls, table: dict[str, object]) -> "Budget":
-        """A budget from a study file's table, in which `flops` stands for 2 × MACs."""
-        fields: dict[str, Any] = dict(table)
-        known = {field.name for field in dataclasses.fields(cls)} | {"flops"}
-        for name in fields:
-            if name not in known:
-                raise unknown("budget", name, known)
-        if "flops" in fields:
-            if "macs" in fields:
-                raise InputError("budget.flops: given beside macs, which is the same limit; keep one of them")
-            fields["macs"] = parse_quantity("budget.flops", fields.pop("flops")) // 2
-        return cls(**fields)
-
     @property
     def limits(self) -> dict[str, int]:
         """The limits given, by name."""
@@ -87,6 +75,90 @@ class Budget:
 
     def __str__(self) -> str:
         return ", ".join(f"{format_quantity(limit)} {name}" for name, limit in self.limits.items())
+
+
+_BAND = re.compile(r"\s*([^.\s]+(?:\.\d+[A-Za-z]?)?)\s*\.\.\s*(\S+)\s*")
+_PER_DOUBLING = 3
+"""Levels of a band to a doubling of its limits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgets:
+    """What one study may spend on a network: one budget, several, or any within a band.
+
+    levels  the budgets, smallest first
+    band    whether they are but levels of a band: then networks of all of them are compared with one another
+    """
+
+    levels: tuple[Budget, ...]
+    band: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.levels, "a study has a budget"
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, object]) -> "Budgets":
+        """Budgets from a study file's table, in which `flops` stands for 2 × MACs.
+
+        A limit is an amount, a list of amounts (one study over several budgets) or a band such as "2M..10M". Where
+        several limits are lists or bands, their first, second … entries belong together.
+        """
+        known = {field.name for field in dataclasses.fields(Budget)} | {"flops"}
+        for name in table:
+            if name not in known:
+                raise unknown("budget", name, known)
+        if "flops" in table and "macs" in table:
+            raise InputError("budget.flops: given beside macs, which is the same limit; keep one of them")
+        limits = {name: _amounts(f"budget.{name}", value) for name, value in table.items()}
+        if "flops" in limits:
+            amounts, band = limits.pop("flops")
+            limits["macs"] = [amount // 2 for amount in amounts], band
+        several = {name: amounts for name, (amounts, _) in limits.items() if len(amounts) > 1}
+        bands = {name for name, (_, band) in limits.items() if band}
+        if bands and bands != set(several):
+            raise InputError(f"budget: {min(bands)} is a band and {min(set(several) - bands)} a list; make both the same")
+        if bands:
+            low, high = ({name: limits[name][0][end] for name in bands} for end in (0, -1))
+            count = 1 + max(math.ceil(_PER_DOUBLING * math.log2(high[name] / low[name])) for name in bands)
+            several = {name: [round(x) for x in np.geomspace(low[name], high[name], count)] for name in bands}
+        counts = {len(amounts) for amounts in several.values()}
+        if len(counts) > 1:
+            raise InputError(f"budget: {' and '.join(sorted(several))} have lists of different lengths; make them equal")
+        count = counts.pop() if counts else 1
+        rows = [
+            {name: several[name][level] if name in several else amounts[0] for name, (amounts, _) in limits.items()}
+            for level in range(count)
+        ]
+        return cls(levels=tuple(Budget(**row) for row in rows), band=bool(bands))
+
+    def to_table(self) -> dict[str, object]:
+        """The table that `from_table` reads."""
+        first, last = self.levels[0].limits, self.levels[-1].limits
+        if self.band:
+            return {name: first[name] if first[name] == last[name] else f"{first[name]}..{last[name]}" for name in first}
+        if len(self.levels) == 1:
+            return dict(first)
+        return {name: [level.limits[name] for level in self.levels] for name in first}
+
+    def __str__(self) -> str:
+        if self.band:
+            return f"{self.levels[0]} to {self.levels[-1]}"
+        return " | ".join(map(str, self.levels))
+
+
+def _amounts(field: str, value: object) -> tuple[list[int], bool]:
+    """The amounts that a limit is given as, ascending, and whether they are the ends of a band."""
+    if isinstance(value, str) and (match := _BAND.fullmatch(value)):
+        low, high = (parse_quantity(field, end) for end in match.groups())
+        if not low < high:
+            raise InputError(f"{field}: {value!r} is no band; write the smaller amount first, such as 2M..10M")
+        return [low, high], True
+    if not isinstance(value, list):
+        return [parse_quantity(field, value)], False
+    amounts = [parse_quantity(field, item) for item in value]
+    if not amounts or any(later <= earlier for earlier, later in itertools.pairwise(amounts)):
+        raise InputError(f"{field}: {value!r} is no list of budgets; give amounts from the smallest to the largest")
+    return amounts, False
 
 
 def format_quantity(value: float) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scaler.architecture import Architecture, Shapes
 from scaler.budget import Budget
 from scaler.errors import InputError, unknown
-from scaler.rounding import FloatArray
+from scaler.rounding import FloatArray, IntArray
 
 AXES = ("depth", "width", "resolution")
 
@@ -125,13 +125,16 @@ def fit_shapes(
 ) -> tuple[Shapes, BoolArray]:
     """`fit_to_budget` for many rules at once.
 
-    `shares` is (n, 3). Returns the n networks and a bool array (n,) that says which are within budget; where it is
+    `shares` is (n, 3), or (n, stages + widths + 1) with a share of its own for each depth, each width and the
+    resolution, which then need not sum to 1. Returns the n networks and a bool array (n,) that says which are within budget; where it is
     False, the network is the smallest that the rule can make. Raises `InputError` if the budget does not end a ray.
     """
 
+    exponents = shares / np.array([1, 2, 2])[axes_of(base, shares.shape[1])]
+
     def on_ray(doublings: FloatArray) -> tuple[Shapes, BoolArray]:
-        depth, width, resolution = (shares * doublings[:, None] / np.array([1, 2, 2])).T
-        shapes = base.scaled_shapes(np.exp2(depth), np.exp2(width), np.exp2(resolution))
+        factors = np.exp2(exponents * doublings[:, None])
+        shapes = base.scaled_shapes(*by_axis(base, factors))
         return shapes, np.asarray(budget.admits(base.costs(shapes)))
 
     # Bracket the largest growth that fits: doublings of MACs, where `low` fits and `high` does not.
@@ -159,17 +162,33 @@ def fit_shapes(
     return (_spend(base, shapes, fits, shares, budget) if spend else shapes), fits
 
 
+def axes_of(base: Architecture, columns: int) -> IntArray:
+    """Which of `AXES` each column of shares is about: there are as many as axes, or one for each number of `base`."""
+    if columns == len(AXES):
+        return np.arange(columns)
+    return np.array([0] * len(base.depths) + [1] * len(base.widths) + [2])
+
+
+def by_axis(base: Architecture, factors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Columns of factors, as in `axes_of`, as those of depth, width and resolution."""
+    if factors.shape[1] == len(AXES):
+        return factors[:, 0], factors[:, 1], factors[:, 2]
+    stages = len(base.depths)
+    return factors[:, :stages], factors[:, stages:-1], factors[:, -1]
+
+
 def _spend(base: Architecture, shapes: Shapes, fits: BoolArray, shares: FloatArray, budget: Budget) -> Shapes:
     """Single steps on the axes with a share, while any of them fits: see `fit_to_budget`."""
     stages, named = len(base.depths), len(base.widths)
-    axis = np.array([0] * stages + [1] * named + [2])
+    # Which column of the shares each number has.
+    column = np.arange(stages + named + 1) if shares.shape[1] > len(AXES) else axes_of(base, stages + named + 1)
     scalable = np.ones(stages + named + 1, bool)
     scalable[[stages + index for index in base.fixed_widths]] = False
     start = np.array([*base.depths, *base.widths, base.resolution])
     numbers = np.concatenate([shapes.depths, shapes.widths, shapes.resolution[:, None]], axis=1)
-    # The axis with the largest share comes first; equal shares keep the order depth, width, resolution.
-    order = np.argsort(np.argsort(-shares, axis=1, kind="stable"), axis=1)[:, axis]
-    allowed = scalable & (shares[:, axis] > _NO_SHARE) & fits[:, None]
+    # The largest share comes first; equal shares keep the order depth, width, resolution.
+    order = np.argsort(np.argsort(-shares, axis=1, kind="stable"), axis=1)[:, column]
+    allowed = scalable & (shares[:, column] > _NO_SHARE) & fits[:, None]
     open_lanes = np.flatnonzero(allowed.any(axis=1))
     while len(open_lanes):
         lane = numbers[open_lanes]
