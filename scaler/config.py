@@ -21,6 +21,8 @@ PRUNERS = ("none", "median", "successive_halving", "hyperband")
 OBJECTIVES = ("accuracy", "balanced_accuracy", "macro_f1")
 EXECUTORS = ("local",)
 
+_STUDY_FILE = "study.toml"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchConfig:
@@ -176,13 +178,14 @@ class StudyConfig:
 def load_study(study: str | Path, overrides: Mapping[str, Any] | None = None) -> StudyConfig:
     """The study in a folder, in a .toml file, with results in runs/ under a name, or shipped under a name.
 
+    A study that does not say its name has that of its file, or of its folder if the file is a study.toml.
     `overrides` replaces single settings by their dotted names, e.g. `{"budget.macs": "5M"}`; None values are ignored.
     """
     path = Path(study)
     if path.is_dir():
-        path = path / "study.toml"
-    elif path.suffix != ".toml" and (Path.cwd() / "runs" / path / "study.toml").is_file():
-        path = Path.cwd() / "runs" / path / "study.toml"
+        path = path / _STUDY_FILE
+    elif path.suffix != ".toml" and (Path.cwd() / "runs" / path / _STUDY_FILE).is_file():
+        path = Path.cwd() / "runs" / path / _STUDY_FILE
     elif path.suffix != ".toml":
         known = sorted(folder.parent.name for folder in shipped("studies").glob("*/study.toml"))
         if str(study) not in known:
@@ -190,7 +193,7 @@ def load_study(study: str | Path, overrides: Mapping[str, Any] | None = None) ->
                 f"study: {str(study)!r} is no folder, .toml file or shipped study{nearest(str(study), known)}; "
                 f"shipped: {', '.join(known)}"
             )
-        path = shipped("studies") / str(study) / "study.toml"
+        path = shipped("studies") / str(study) / _STUDY_FILE
     if not path.is_file():
         raise InputError(f"study: there is no {path}; give a folder with a study.toml")
     tables = read_toml(path)
@@ -201,7 +204,8 @@ def load_study(study: str | Path, overrides: Mapping[str, Any] | None = None) ->
         target = tables.setdefault(table, {}) if table else tables
         if isinstance(target, dict):
             target[key] = value
-    return StudyConfig.from_tables(tables, default_name=path.resolve().parent.name, folder=path.parent)
+    default_name = path.resolve().parent.name if path.name == _STUDY_FILE else path.stem
+    return StudyConfig.from_tables(tables, default_name=default_name, folder=path.parent)
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 
 from scaler import InputError, load_study
 from scaler.study import open_study
+from tests.conftest import TINY_STUDY
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -13,6 +14,8 @@ pytestmark = pytest.mark.usefixtures("tiny")
 def test_a_study_is_found_by_folder_file_results_and_shipped_name(tiny: Path) -> None:
     assert load_study("tiny") == load_study("tiny/study.toml") == load_study(tiny / "tiny")
     assert load_study("quickstart").name == "quickstart"
+    Path("nameless.toml").write_text(TINY_STUDY.replace('name = "tiny"', ""))
+    assert load_study("nameless.toml").name == "nameless"
     open_study(load_study("tiny", {"name": "renamed"}))
     assert load_study("renamed").name == "renamed"
 

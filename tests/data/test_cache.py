@@ -85,7 +85,7 @@ def test_a_killed_writer_leaves_nothing_that_looks_whole(many: Path, tmp_path: P
     process.wait()
     process.stdin.close()
     process.stdout.close()
-    for _ in range(200):
+    for _ in range(1200):  # one that was just starting loads torch first
         if not any(_alive(worker) for worker in workers):
             break
         time.sleep(0.05)

@@ -102,16 +102,30 @@ class Slow:
 
 @dataclass(frozen=True)
 class Killed:
-    """Kills its own process in the calls of `when`, or whenever it meets the network `digest`."""
+    """Kills its own process when it first meets one of the first `networks` networks, and whenever it meets `digest`."""
 
     calls: Calls
-    when: frozenset[int] = frozenset()
+    networks: int = 0
     digest: str = ""
 
     def __call__(self, architecture: Architecture, seed: int, report: Report) -> Result:
-        if self.calls.next() in self.when or architecture.digest == self.digest:
+        self.calls.next()
+        if self._is_new(architecture.digest) or architecture.digest == self.digest:
             os.kill(os.getpid(), signal.SIGKILL)
         return table(architecture, seed, report)
+
+    def _is_new(self, digest: str) -> bool:
+        """Whether the network is met for the first time and is one of the first."""
+        for number in range(self.networks):
+            place = self.calls.folder.with_name(f"killed-{number}")
+            try:
+                place.symlink_to(digest)
+            except FileExistsError:
+                if place.readlink().name == digest:
+                    return False
+            else:
+                return True
+        return False
 
 
 @dataclass(frozen=True)
