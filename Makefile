@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test lint bench
+.PHONY: setup demo test lint bench bench-search
 
 setup: $(INSTALLED)
 
@@ -29,3 +29,7 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+# TABLE is a recorded table (see tests/bench/tables.py); a comparison that was broken off goes on.
+bench-search: setup
+	$(BIN)/python -m tests.bench.search $(TABLE)

@@ -1,5 +1,15 @@
-"""Samplers over the triangle of rules: every proposal is a network within budget that no trial has evaluated yet."""
+"""Samplers over the networks within a budget: no proposal is over budget or has been evaluated before."""
 
-from scaler.samplers.triangle import TriangleSampler, distributions, params_to_shares, shares_to_params
+from scaler.samplers.budget import BudgetSampler
+from scaler.samplers.candidates import CandidateSpace
+from scaler.samplers.triangle import TriangleSampler, TriangleSpace, distributions, params_to_shares, shares_to_params
 
-__all__ = ["TriangleSampler", "distributions", "params_to_shares", "shares_to_params"]
+__all__ = [
+    "BudgetSampler",
+    "CandidateSpace",
+    "TriangleSampler",
+    "TriangleSpace",
+    "distributions",
+    "params_to_shares",
+    "shares_to_params",
+]

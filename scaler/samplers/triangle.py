@@ -10,6 +10,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from scaler.errors import unknown
+from scaler.rounding import FloatArray
 from scaler.scaling import Shares
 from scaler.space import Triangle
 from scaler.study import taken_digests
@@ -33,6 +34,41 @@ def shares_to_params(shares: Shares) -> dict[str, float]:
     """The parameters that stand for a rule."""
     rest = 1 - shares.depth
     return {DEPTH_SHARE: shares.depth, WIDTH_OF_REST: min(1.0, shares.width / rest) if rest > 0 else 0.0}
+
+
+class TriangleSpace:
+    """The triangle as a `CandidateSpace`: its distinct networks, each by the middlemost of the rules that make it.
+
+    The features are the network's, not the rule's, so that two rules which make one network are one point: the logs of
+    its blocks, mean width, resolution, MACs, parameters and activations. Shares are linear in the first three.
+    """
+
+    def __init__(self, triangle: Triangle) -> None:
+        self._triangle = triangle
+        self._networks = [shares_to_params(shares) for shares, _ in triangle.enumerate()]
+        self._known: dict[tuple[float, float], FloatArray] = {}
+        self.distributions = distributions()
+
+    def candidates(self, rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
+        """All networks, or `n` drawn from them."""
+        if len(self._networks) <= n:
+            return list(self._networks)
+        return [self._networks[index] for index in rng.choice(len(self._networks), n, replace=False)]
+
+    def features(self, candidates: list[dict[str, Any]]) -> FloatArray:
+        """(len(candidates), 6) floats; rules asked for once are remembered, since solving one takes long."""
+        rules = [(params[DEPTH_SHARE], params[WIDTH_OF_REST]) for params in candidates]
+        new = [rule for rule in dict.fromkeys(rules) if rule not in self._known]
+        if new:
+            self._known.update(zip(new, self._solve(new), strict=True))
+        return np.array([self._known[rule] for rule in rules]).reshape(len(rules), 6)
+
+    def _solve(self, rules: list[tuple[float, float]]) -> FloatArray:
+        shares = [params_to_shares({DEPTH_SHARE: depth, WIDTH_OF_REST: part}).to_list() for depth, part in rules]
+        shapes = self._triangle.fit(np.array(shares))
+        cost = self._triangle.base.costs(shapes)
+        logs = [np.log(count) for count in (shapes.resolution, cost.macs, cost.params, cost.activations)]
+        return np.column_stack([np.log(shapes.depths.sum(axis=1)), np.log(shapes.widths).mean(axis=1), *logs])
 
 
 class TriangleSampler(BaseSampler):
