@@ -1,5 +1,6 @@
 """The leaderboard: one pandas table over any number of studies, from their trials' records alone."""
 
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from scaler.budget import Budget
 from scaler.config import StudyConfig, load_study
 from scaler.errors import InputError
 from scaler.models import timm_entry
@@ -15,11 +17,13 @@ from scaler.record import Record, has_record, is_finished
 from scaler.study import existing_study
 
 COLUMNS = {
-    "rank": "place by the study's objective, 1 is best; equals share the better place",
+    "rank": "1 is best: confirmed networks by their mean test accuracy, then the others by the study's objective; equals "
+    "share the better place",
     "model": "short name: study#trial, or what the baseline is",
     "family": "family of the architecture",
     "source": "discovered, rule or classic",
     "rule": "shares of depth, width and resolution",
+    "budget": "limits that the network was made to fit",
     "resolution": "side of the input image, pixels",
     "depths": "blocks in each stage",
     "widths": "stem and stage channels",
@@ -29,8 +33,10 @@ COLUMNS = {
     "accuracy": "validation accuracy after the full recipe, from 0 to 1",
     "balanced_accuracy": "the same, mean over the classes",
     "macro_f1": "the same, mean over the classes of the F1 score",
-    "n_seeds": "number of confirmed seeds",
+    "n_seeds": "number of confirmed seeds, none of which the search has used",
+    "confirmed_accuracy": "mean validation accuracy over those seeds; what `accuracy` has more is the winner's curse",
     "test_accuracy": "mean test accuracy over those seeds",
+    "test_std": "its standard deviation over those seeds, of two or more",
     "epochs": "epochs run",
     "train_seconds": "wall-clock time of training",
     "images_per_second": "training images over that time",
@@ -43,11 +49,12 @@ COLUMNS = {
 """The table's columns in order, and what each holds."""
 
 _VALUE = "value"
-"""What rows are ranked by: the objective of their study."""
+"""What rows that are not confirmed are ranked by: the objective of their study."""
 
 
 def leaderboard(studies: Iterable[str | Path | StudyConfig | optuna.Study]) -> pd.DataFrame:
-    """One row for every network that ran its full recipe, best first by the study's objective.
+    """One row for every network that ran its full recipe: first the confirmed ones by their mean test accuracy, then the
+    others by the study's objective.
 
     The columns are those of `COLUMNS`. Raises `InputError` for a study without results.
     """
@@ -55,11 +62,17 @@ def leaderboard(studies: Iterable[str | Path | StudyConfig | optuna.Study]) -> p
     for study in studies:
         rows.extend(_rows(*_parts(study)))
     table = pd.DataFrame(rows, columns=[*COLUMNS, _VALUE])
-    table = table.sort_values([_VALUE, "macs"], ascending=[False, True], kind="stable", ignore_index=True)
-    table["rank"] = table.pop(_VALUE).rank(method="min", ascending=False).astype("int64")
+    for column in ("confirmed_accuracy", "test_accuracy", "test_std"):
+        table[column] = table[column].astype("float64")
+    table = table.sort_values(
+        ["test_accuracy", _VALUE, "macs"], ascending=[False, False, True], kind="stable", ignore_index=True
+    )
+    confirmed = table["test_accuracy"].notna()
+    keys = pd.DataFrame({"test": table["test_accuracy"].fillna(-1.0), "value": table.pop(_VALUE).mask(confirmed, 0.0)})
+    is_new = keys.ne(keys.shift()).any(axis=1)
+    table["rank"] = pd.Series(range(1, len(table) + 1)).where(is_new).ffill().astype("int64")
     for column in ("n_seeds", "epochs"):
         table[column] = table[column].astype("Int64")
-    table["test_accuracy"] = table["test_accuracy"].astype("float64")
     return table
 
 
@@ -104,11 +117,11 @@ def _parts(
 def _rows(
     searched: optuna.Study, baselines: optuna.Study | None, confirmed: optuna.Study | None
 ) -> list[dict[str, Any]]:
-    tests: dict[str, list[float]] = {}
+    runs: dict[str, list[dict[str, Any]]] = {}
     for trial in _completed(confirmed):
-        tests.setdefault(trial.user_attrs["digest"], []).append(trial.user_attrs["test_accuracy"])
+        runs.setdefault(trial.user_attrs["digest"], []).append(trial.user_attrs)
     return [
-        _row(searched.study_name, trial, tests.get(trial.user_attrs["digest"], []))
+        _row(searched.study_name, trial, runs.get(trial.user_attrs["digest"], []))
         for part in (searched, baselines)
         for trial in _completed(part)
     ]
@@ -120,15 +133,17 @@ def _completed(study: optuna.Study | None) -> list[FrozenTrial]:
     return [trial for trial in study.get_trials(states=(TrialState.COMPLETE,)) if has_record(trial)]
 
 
-def _row(study_name: str, trial: FrozenTrial, tests: list[float]) -> dict[str, Any]:
+def _row(study_name: str, trial: FrozenTrial, confirmed: list[dict[str, Any]]) -> dict[str, Any]:
     record = Record.from_trial(trial)
     network = record.architecture
     cost = network.cost()
+    tests = [run["test_accuracy"] for run in confirmed]
     return {
         "model": record.model,
         "family": network.family,
         "source": record.source,
         "rule": "/".join(f"{share:.2f}" for share in record.rule) if record.rule else "",
+        "budget": str(Budget(**record.budget)) if record.budget else "",
         "resolution": network.resolution,
         "depths": "-".join(map(str, network.depths)),
         "widths": "-".join(map(str, network.widths)),
@@ -140,7 +155,9 @@ def _row(study_name: str, trial: FrozenTrial, tests: list[float]) -> dict[str, A
         "balanced_accuracy": record.balanced_accuracy,
         "macro_f1": record.macro_f1,
         "n_seeds": len(tests),
-        "test_accuracy": sum(tests) / len(tests) if tests else None,
+        "confirmed_accuracy": statistics.mean(run["accuracy"] for run in confirmed) if confirmed else None,
+        "test_accuracy": statistics.mean(tests) if tests else None,
+        "test_std": statistics.stdev(tests) if len(tests) > 1 else None,
         "epochs": record.epochs,
         "train_seconds": record.train_seconds,
         "images_per_second": record.images_per_second,

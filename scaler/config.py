@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from scaler.budget import Budget
+from scaler.budget import Budgets
 from scaler.data import DataConfig
 from scaler.errors import InputError, nearest, unknown
 from scaler.families import FAMILIES
@@ -16,7 +16,7 @@ from scaler.shipped import shipped
 from scaler.space import Space, load_space
 from scaler.toml import from_table, read_toml
 
-SAMPLERS = ("tpe", "random")
+SAMPLERS = ("budget", "tpe", "gp", "cmaes", "qmc", "random", "grid")
 PRUNERS = ("none", "median", "successive_halving", "hyperband")
 OBJECTIVES = ("accuracy", "balanced_accuracy", "macro_f1")
 EXECUTORS = ("local",)
@@ -29,8 +29,12 @@ class SearchConfig:
     """How the space is searched.
 
     trials         networks to evaluate
-    sampler        which of Optuna's samplers proposes rules: tpe or random
-    pruner         which of Optuna's pruners stops hopeless trainings: none, median, successive_halving or hyperband
+    sampler        what proposes networks: budget (scaler's own), one of Optuna's moved onto the budget (tpe, gp, cmaes,
+                   qmc), random, or grid
+    startup        networks that fill the space before the budget sampler learns from them
+    warm_start     networks to evaluate first: rules (the classic ones all), a rule's name, shares such as 0.2/0.5/0.3, or
+                   a .json file with an architecture
+    pruner         which of Optuna's pruners stops hopeless trainings: successive_halving, hyperband, median or none
     seed           seed of the sampler and of every training
     growth         factor from the base's MACs to the budget, sensible between 4 and 32
     trial_timeout  seconds after which a network is given up as failed; none by default
@@ -38,8 +42,10 @@ class SearchConfig:
     """
 
     trials: int = 50
-    sampler: str = "tpe"
-    pruner: str = "none"
+    sampler: str = "budget"
+    startup: int = 8
+    warm_start: list[str] = field(default_factory=list)
+    pruner: str = "successive_halving"
     seed: int = 0
     growth: float = 8.0
     trial_timeout: float | None = None
@@ -50,6 +56,8 @@ class SearchConfig:
             raise InputError(f"search.trials: {self.trials} is no number of trials; give at least 1")
         if self.sampler not in SAMPLERS:
             raise unknown("search.sampler", self.sampler, SAMPLERS)
+        if self.startup < 2:
+            raise InputError(f"search.startup: {self.startup} is too few to learn from; give at least 2")
         if self.pruner not in PRUNERS:
             raise unknown("search.pruner", self.pruner, PRUNERS)
         if not 0 <= self.seed < 2**31:
@@ -98,7 +106,7 @@ class StorageConfig:
 class _StudyFile:
     """The tables of a study.toml, before they are read any further."""
 
-    space: str | dict[str, Any]
+    space: str | dict[str, Any] | list[Any]
     budget: dict[str, Any]
     data: dict[str, Any]
     name: str | None = None
@@ -111,14 +119,14 @@ class _StudyFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyConfig:
-    """One question: a space, data, a budget, a recipe, and how to search.
+    """One question: spaces, data, budgets, a recipe, and how to search.
 
     root is the folder that holds `runs/`, where results go; the current folder by default.
     """
 
     name: str
-    space: Space
-    budget: Budget
+    spaces: tuple[Space, ...]
+    budgets: Budgets
     data: DataConfig
     recipe: Recipe = field(default_factory=Recipe)
     objective: str = "accuracy"
@@ -134,22 +142,21 @@ class StudyConfig:
             raise InputError(f"name: {self.name!r} has a dot, which marks a study's parts; use '-' or '_'")
         if self.objective not in OBJECTIVES:
             raise unknown("objective", self.objective, OBJECTIVES)
-        if self.recipe.drop_path and not FAMILIES[self.space.family].has_residual_blocks:
-            raise InputError(f"recipe.drop_path: {self.space.family} has no residual blocks to leave out; give 0")
+        for space in self.spaces:
+            if self.recipe.drop_path and not FAMILIES[space.family].has_residual_blocks:
+                raise InputError(f"recipe.drop_path: {space.family} has no residual blocks to leave out; give 0")
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Any], default_name: str, folder: Path) -> Self:
         """The config in a study file's tables; a space given as a path is relative to `folder`."""
         file = from_table(_StudyFile, tables, "study")
-        if isinstance(file.space, dict):
-            space = from_table(Space, file.space, "space")
-        else:
-            is_path = file.space.endswith(".toml")
-            space = load_space(folder / file.space if is_path else file.space)
+        entries = file.space if isinstance(file.space, list) else [file.space]
+        if not entries:
+            raise InputError("space: the list is empty; give at least one space")
         return cls(
             name=file.name or default_name,
-            space=space,
-            budget=Budget.from_table(file.budget),
+            spaces=tuple(_space(entry, folder) for entry in entries),
+            budgets=Budgets.from_table(file.budget),
             data=from_table(DataConfig, file.data, "data"),
             recipe=from_table(Recipe, file.recipe, "recipe"),
             objective=file.objective,
@@ -162,7 +169,14 @@ class StudyConfig:
         """The resolved config as a study file's tables, every default spelled out."""
         tables = _without_none(dataclasses.asdict(self))
         del tables["root"]
-        return tables
+        spaces = tables.pop("spaces")
+        del tables["budgets"]
+        return tables | {"space": spaces[0] if len(spaces) == 1 else list(spaces), "budget": self.budgets.to_table()}
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether the study asks its question at several budgets, each by itself."""
+        return len(self.budgets.levels) > 1 and not self.budgets.band
 
     @property
     def folder(self) -> Path:
@@ -206,6 +220,13 @@ def load_study(study: str | Path, overrides: Mapping[str, Any] | None = None) ->
             target[key] = value
     default_name = path.resolve().parent.name if path.name == _STUDY_FILE else path.stem
     return StudyConfig.from_tables(tables, default_name=default_name, folder=path.parent)
+
+
+def _space(entry: object, folder: Path) -> Space:
+    """One entry of a study file's `space`: a table, the path of a file, or a shipped name."""
+    if isinstance(entry, str):
+        return load_space(folder / entry if entry.endswith(".toml") else entry)
+    return from_table(Space, entry, "space")
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:

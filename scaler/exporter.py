@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from scaler import fresh_check
-from scaler.budget import format_quantity
+from scaler.budget import Budget, format_quantity
 from scaler.config import StudyConfig, load_study
 from scaler.data import INTERPOLATION, Dataset
 from scaler.errors import InputError, WorkError
@@ -209,6 +209,7 @@ def _card(config: StudyConfig, record: Record, trial: FrozenTrial, origin: str, 
     shares = (
         "depth {:.2f}, width {:.2f}, resolution {:.2f}".format(*record.rule) if record.rule else "none: a classic shape"
     )
+    budget = Budget(**record.budget) if record.budget else config.budgets
     plugin = "import scaler.models  # registers the entry point\n"
     imports = ("" if timm_entry(network).tier == "stock" else plugin) + "import timm"
     text = f"""---
@@ -217,7 +218,7 @@ def _card(config: StudyConfig, record: Record, trial: FrozenTrial, origin: str, 
 
 # {record.model}: {network.family} at {network.resolution} px
 
-Found by scaler in the study `{config.name}`, which searched how to split a budget of {config.budget} over depth, width
+Found by scaler in the study `{config.name}`, which searched how to split a budget of {budget} over depth, width
 and resolution.
 
 | | |

@@ -17,6 +17,9 @@ DUPLICATE = "duplicate"
 """The failure of a trial whose network another trial had taken already; it is not evaluated and does not count."""
 
 
+LEVEL = "budget_level"
+"""Parameter: which of a study's several budgets the network is for, from 0."""
+
 DEATHS = "deaths"
 """Attribute: how many worker processes have died while they evaluated this network."""
 
@@ -28,6 +31,8 @@ class Record:
     source         discovered, rule or classic
     model          a short name for tables
     rule           shares of depth, width and resolution, or None
+    budget         the limits that the network was made to fit
+    enqueued       which `warm_start` entry it is; None for what the sampler proposed
     seed           seed of the training
     accuracy       on the validation split; the trial's value is this, or balanced_accuracy or macro_f1, as the study's
                    objective has it
@@ -43,6 +48,8 @@ class Record:
     model: str
     seed: int
     rule: list[float] | None = None
+    budget: dict[str, int] | None = None
+    enqueued: str | None = None
     accuracy: float | None = None
     balanced_accuracy: float | None = None
     macro_f1: float | None = None
@@ -73,6 +80,18 @@ class Record:
             micro_batch=result.micro_batch,
             test_accuracy=result.test_accuracy,
             test_images=result.test_images or None,
+        )
+
+    def again(self, *, seed: int, repeats: int | None) -> Self:
+        """The record of the same network, not evaluated yet, with another seed."""
+        return type(self)(
+            architecture=self.architecture,
+            source=self.source,
+            model=self.model,
+            seed=seed,
+            rule=self.rule,
+            budget=self.budget,
+            repeats=repeats,
         )
 
     def to_attributes(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from scaler.architecture import Architecture, Shapes
 from scaler.budget import Budget
 from scaler.errors import InputError
 from scaler.rounding import FloatArray
-from scaler.scaling import Shares, fit_shapes, fit_to_budget
+from scaler.scaling import RULES, Shares, fit_shapes, fit_to_budget
 
 _DIVISIONS = 50
 
@@ -40,8 +40,8 @@ class Region(ABC):
         """The shares of growth, as `scaling.fit_shapes` reads them, of points (n, coordinates)."""
 
     @abstractmethod
-    def points(self, random: np.random.Generator, count: int) -> FloatArray:
-        """Points (m, coordinates) spread over the region, m at most `count`, no two of them the same network."""
+    def draw(self, random: np.random.Generator, count: int) -> tuple[FloatArray, Shapes]:
+        """Points (m, coordinates) drawn from all over the region, m at most `count`, and their networks, all distinct."""
 
     def fit(self, points: FloatArray) -> Shapes:
         """The networks of points (n, coordinates)."""
@@ -53,6 +53,10 @@ class Region(ABC):
         """The network of one point."""
         return self.base.at(self.fit(np.array([point], np.float64)), 0)
 
+    def at(self, rule: Shares) -> Architecture:
+        """The network that a rule makes; raises `InputError` if none of the rule's fits."""
+        return fit_to_budget(self.base, rule, self.budget)
+
     def classic_shape(self) -> Architecture:
         """The root with nothing but its widths shrunk (or grown) to the budget."""
         return fit_to_budget(self.root, "width", self.budget)
@@ -60,11 +64,15 @@ class Region(ABC):
     @property
     def largest_resolution(self) -> int:
         """The largest side, in pixels, of any of the region's networks."""
-        return max(fit_to_budget(self.base, "resolution", self.budget).resolution, self.root.resolution)
+        return max(self.at(RULES["resolution"]).resolution, self.root.resolution)
 
 
 class Triangle(Region):
     """All scaling rules: three shares that sum to 1, two free dimensions."""
+
+    def __init__(self, root: Architecture, budget: Budget, growth: float = 8.0) -> None:
+        super().__init__(root, budget, growth)
+        self._every: tuple[FloatArray, Shapes] | None = None
 
     @property
     def coordinates(self) -> tuple[str, ...]:
@@ -86,14 +94,17 @@ class Triangle(Region):
         rest = 1 - rule.depth
         return rule.depth, min(1.0, rule.width / rest) if rest > 0 else 0.0
 
-    def points(self, random: np.random.Generator, count: int) -> FloatArray:
-        found = self.enumerate()
-        chosen = random.permutation(len(found))[:count]
-        return np.array([self.point(found[index][0]) for index in chosen])
+    def draw(self, random: np.random.Generator, count: int) -> tuple[FloatArray, Shapes]:
+        points = np.array([self.point(Shares(*rule)) for rule in random.dirichlet([1, 1, 1], count).tolist()])
+        return _distinct(points, self.fit(points))
 
-    def at(self, rule: Shares) -> Architecture:
-        """The network that a rule makes; raises `InputError` if none of the rule's fits."""
-        return fit_to_budget(self.base, rule, self.budget)
+    def every(self) -> tuple[FloatArray, Shapes]:
+        """The distinct networks of the lattice, each at the point of the middlemost rule that makes it."""
+        if self._every is None:
+            found = self.enumerate()
+            points = np.array([self.point(rule) for rule, _ in found])
+            self._every = points, self.fit(points)
+        return self._every
 
     def lattice(self, divisions: int = _DIVISIONS) -> FloatArray:
         """Rules on a regular grid over the triangle, corners included: (n, 3) shares in multiples of 1/divisions."""
@@ -138,15 +149,20 @@ class Stages(Region):
         shares[:, columns] = np.where(points.any(axis=1, keepdims=True), points, 1.0)
         return shares / shares.max(axis=1, keepdims=True)
 
-    def points(self, random: np.random.Generator, count: int) -> FloatArray:
+    def draw(self, random: np.random.Generator, count: int) -> tuple[FloatArray, Shapes]:
         stages, total = len(self.base.depths), len(self.coordinates)
         axis = np.array([0] * stages + [1] * (total - stages - 1) + [2])
         # A rule of the triangle, bent from stage to stage, a quarter of them not at all.
         bend = np.where(random.random((count, 1)) < 0.25, 1.0, random.random((count, total)))
         points = random.dirichlet([1, 1, 1], count)[:, axis] * bend
         points /= points.max(axis=1, keepdims=True)
-        first = [members[0] for members in _same_networks(self.fit(points))]
-        return points[np.sort(first)]
+        return _distinct(points, self.fit(points))
+
+
+def _distinct(points: FloatArray, shapes: Shapes) -> tuple[FloatArray, Shapes]:
+    """The first point of each network."""
+    first = np.sort([members[0] for members in _same_networks(shapes)])
+    return points[first], shapes[first]
 
 
 def _same_networks(shapes: Shapes) -> list[np.ndarray]:

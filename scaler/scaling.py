@@ -102,6 +102,19 @@ def as_shares(rule: "Shares | Compound | str") -> Shares:
     return rule.shares() if isinstance(rule, Compound) else rule
 
 
+def parse_rule(text: str) -> Shares:
+    """A rule written as its name or as shares, such as 0.2/0.5/0.3; raises `InputError` for anything else."""
+    parts = text.split("/")
+    if len(parts) != len(AXES):
+        return as_shares(text)
+    try:
+        return Shares(*map(float, parts))
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(
+            f"rule: {text!r} is no rule; give a name or three shares such as 0.2/0.5/0.3"
+        ) from None
+
+
 def fit_to_budget(base: A, rule: Shares | Compound | str, budget: Budget, *, spend: bool = True) -> A:
     """The largest network on the rule's ray from `base` whose exact cost is within budget.
 

@@ -12,9 +12,11 @@ import tomli_w
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
+from scaler.budget import parse_quantity
 from scaler.config import StudyConfig
 from scaler.errors import InputError
-from scaler.record import INTERRUPTED, has_record, is_finished
+from scaler.pruners import make_pruner
+from scaler.record import INTERRUPTED, LEVEL, has_record, is_finished
 
 SCHEMA = 2
 """Raised whenever the records of older studies can no longer be read."""
@@ -36,7 +38,7 @@ def open_study(config: StudyConfig, part: str = "") -> optuna.Study:
         study_name=name,
         direction="maximize",
         load_if_exists=True,
-        pruner=_pruner(config),
+        pruner=make_pruner(config.search.pruner, config.recipe.epochs, LEVEL if config.has_levels else None),
     )
     stored = study.user_attrs.get(_ATTRIBUTE)
     if stored is None and study.get_trials(deepcopy=False):
@@ -87,22 +89,40 @@ def taken_digests(study: optuna.Study) -> set[str]:
     }
 
 
-def best_trial(study: optuna.Study) -> FrozenTrial:
-    """The completed trial of the highest accuracy, the first of equals; raises `InputError` if none has completed."""
-    completed = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
+def best_trial(study: optuna.Study, budget: int | None = None) -> FrozenTrial:
+    """The completed trial of the highest value, the first of equals; raises `InputError` if none has completed.
+
+    `budget` is a limit; then only networks that were made to fit it count.
+    """
+    completed = completed_trials(study, budget)
     if not completed:
-        raise InputError(f"study: {study.study_name} has no completed trial yet; run scaler search first")
+        within = "" if budget is None else f" within a budget of {budget:,}"
+        raise InputError(f"study: {study.study_name} has no completed trial{within} yet; run scaler search first")
     return max(completed, key=lambda trial: (trial.value, -trial.number))
 
 
+def completed_trials(study: optuna.Study, budget: int | None = None) -> list[FrozenTrial]:
+    """The trials that ran their full recipe, in order; with a `budget`, those that were made to fit that limit."""
+    return [
+        trial
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if budget is None or budget in (trial.user_attrs.get("budget") or {}).values()
+    ]
+
+
 def find_trial(searched: optuna.Study, trial: str | int) -> FrozenTrial:
-    """The completed trial that is "best", or has this number or digest; raises `InputError` if there is none."""
+    """The completed trial that a user names; raises `InputError` if there is none.
+
+    "best", "best@5M" for the best of those made to fit that budget, or a trial's number or digest.
+    """
     if trial == "best":
         return best_trial(searched)
-    for candidate in searched.get_trials(states=(TrialState.COMPLETE,)):
+    if str(trial).startswith("best@"):
+        return best_trial(searched, parse_quantity("trial", str(trial).removeprefix("best@")))
+    for candidate in completed_trials(searched):
         if str(trial) in (str(candidate.number), candidate.user_attrs.get("digest")):
             return candidate
-    numbers = [candidate.number for candidate in searched.get_trials(states=(TrialState.COMPLETE,))]
+    numbers = [candidate.number for candidate in completed_trials(searched)]
     raise InputError(f"trial: {trial!r} is no completed trial of {searched.study_name}; 'best' or one of {numbers}")
 
 
@@ -166,17 +186,6 @@ def _open_storage(config: StudyConfig) -> optuna.storages.RDBStorage:
     except Exception as error:  # SQLAlchemy's, a database driver's or a missing driver's, as the URL has it
         reason = str(error).splitlines()[0]
         raise InputError(f"storage.url: the storage cannot be opened ({reason}); check the URL") from None
-
-
-def _pruner(config: StudyConfig) -> optuna.pruners.BasePruner:
-    match config.search.pruner:
-        case "median":
-            return optuna.pruners.MedianPruner()
-        case "successive_halving":
-            return optuna.pruners.SuccessiveHalvingPruner()
-        case "hyperband":
-            return optuna.pruners.HyperbandPruner(max_resource=config.recipe.epochs)
-    return optuna.pruners.NopPruner()
 
 
 def _check_schema(stored: Mapping[str, Any], name: str) -> None:

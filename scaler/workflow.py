@@ -17,34 +17,33 @@ from scaler.errors import InputError, unknown
 from scaler.evaluator import TrainingEvaluator
 from scaler.executors import Driver, Observer, capacity, run_locally
 from scaler.hardware import pick_device
-from scaler.record import Record, has_record, is_finished
-from scaler.scaling import RULES
-from scaler.space import Triangle
-from scaler.study import best_trial, finished_trials, open_study, release_interrupted, sole_driver
+from scaler.record import LEVEL, Record, has_record, is_finished
+from scaler.region import Triangle
+from scaler.samplers import Domain
+from scaler.scaling import RULES, parse_rule
+from scaler.study import best_trial, completed_trials, finished_trials, open_study, release_interrupted, sole_driver
 
 BASELINES = ("depth", "width", "resolution", "compound", "classic")
 
 
-def triangle_of(config: StudyConfig, data: Source | Dataset | None = None) -> Triangle:
-    """The triangle that a study searches: its space from the data's shape, within its budget."""
+def domain_of(config: StudyConfig, data: Source | Dataset | None = None) -> Domain:
+    """What a study searches: its spaces, from the data's shape, within its budgets."""
     data = data or open_source(config.data)
-    root = config.space.root(resolution=data.resolution, num_classes=len(data.classes), in_channels=data.channels)
-    return Triangle(root, config.budget, config.search.growth)
+    return Domain(
+        config.spaces,
+        config.budgets,
+        config.search.growth,
+        resolution=data.resolution,
+        num_classes=len(data.classes),
+        in_channels=data.channels,
+    )
 
 
-def largest_side(triangle: Triangle) -> int:
-    """The side, in pixels, that a study's images are decoded to: the largest that any of its networks looks at.
-
-    That is the resolution of the rule that puts all growth there, or of the classic shape if it is larger.
-    """
-    return max(triangle.at(RULES["resolution"]).resolution, triangle.root.resolution)
-
-
-def study_data(config: StudyConfig) -> tuple[Triangle, Dataset]:
-    """A study's triangle, and its data decoded once for all networks of the triangle."""
+def study_data(config: StudyConfig) -> tuple[Domain, Dataset]:
+    """What a study searches, and its data decoded once for all networks of it."""
     source = open_source(config.data)
-    triangle = triangle_of(config, source)
-    return triangle, load_data(source, largest_side(triangle))
+    domain = domain_of(config, source)
+    return domain, load_data(source, domain.largest_resolution)
 
 
 def search(
@@ -60,7 +59,7 @@ def search(
     finished; then nothing is run.
     """
     config = _config(study, overrides)
-    triangle, data = study_data(config)
+    domain, data = study_data(config)
     with sole_driver(config):
         opened = open_study(config)
         done = len(finished_trials(opened))
@@ -70,19 +69,27 @@ def search(
                 "continue it with --resume, or start another with --name"
             )
         release_interrupted(opened)
-        _run(Driver(opened, config, triangle, observer), config, data)
+        if not opened.get_trials(deepcopy=False):
+            for entry in config.search.warm_start:
+                _enqueue(opened, config, domain, entry)
+        _run(Driver(opened, config, domain, observer), config, data)
     return opened
 
 
 def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = None) -> optuna.Study:
-    """Trains what the discovered networks are measured against, under the study's own recipe, budget and seed.
+    """Trains what the discovered networks are measured against, under the study's own recipe, budgets and seed.
 
-    These are the three single-axis rules, the published compound rule and the classic shape shrunk in width. A network
+    For each space and budget (of a band, its upper end) these are the three single-axis rules, the published compound rule and the classic shape shrunk in width. A network
     that the search has trained with the same seed is referenced, not trained again. Returns the study NAME.baselines.
     """
     config = _config(study)
-    triangle, data = study_data(config)
-    records = [baseline(config, triangle, name) for name in BASELINES]
+    domain, data = study_data(config)
+    records = [
+        baseline(config, domain, name, level, space)
+        for level in (range(len(config.budgets.levels)) if config.has_levels else (-1,))
+        for space in range(len(config.spaces))
+        for name in BASELINES
+    ]
     with sole_driver(config):
         searched = open_study(config)
         opened = open_study(config, "baselines")
@@ -101,32 +108,48 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
     return opened
 
 
-def baseline(config: StudyConfig, triangle: Triangle, name: str) -> Record:
+def baseline(config: StudyConfig, domain: Domain, name: str, level: int = -1, space: int = 0) -> Record:
     """One of a study's `BASELINES`, not trained yet: a rule's network, or the classic shape shrunk in width to the
-    budget; raises `InputError` for another name."""
+    budget; raises `InputError` for another name.
+
+    level  which of the study's budgets, by default the largest
+    space  which of its spaces
+    """
     if name not in BASELINES:
         raise unknown("baseline", name, BASELINES)
+    region = domain.region(level % len(config.budgets.levels), space)
+    title, within = domain.label(space), f" at {region.budget}" if config.has_levels else ""
     if name == "classic":
-        shrunk = triangle.classic_shape()
-        factor = shrunk.widths[-1] / triangle.root.widths[-1]
-        model = f"{config.space.base} ×{factor:.2f} wide"
-        return Record(architecture=shrunk, source="classic", model=model, seed=config.search.seed)
+        shrunk = region.classic_shape()
+        factor = shrunk.widths[-1] / region.root.widths[-1]
+        model = f"{title} ×{factor:.2f} wide{within}"
+        rule = None
+    else:
+        shrunk = region.at(RULES[name])
+        model = f"{title} {name}{within}"
+        rule = [round(share, 4) for share in RULES[name].to_list()]
     return Record(
-        architecture=triangle.at(RULES[name]),
-        source="rule",
-        model=f"{config.space.base} {name}",
+        architecture=shrunk,
+        source="classic" if name == "classic" else "rule",
+        model=model,
         seed=config.search.seed,
-        rule=[round(share, 4) for share in RULES[name].to_list()],
+        rule=rule,
+        budget=region.budget.limits,
     )
 
 
 def confirm(
-    study: str | Path | StudyConfig, *, top: int = 1, seeds: int = 1, observer: Observer | None = None
+    study: str | Path | StudyConfig,
+    *,
+    top: int = 1,
+    seeds: int = 1,
+    with_baselines: bool = False,
+    observer: Observer | None = None,
 ) -> optuna.Study:
-    """Retrains the best `top` networks of the search with `seeds` seeds that the search has not used.
+    """Retrains the best `top` networks of the search, of each budget, with `seeds` seeds that the search has not used.
 
-    This alone measures test accuracy, through timm's own eval transform. What has been confirmed already is not run
-    again. Returns the study NAME.confirm.
+    `with_baselines` does the same with the baselines. This alone measures test accuracy, through timm's own eval
+    transform. What has been confirmed already is not run again. Returns the study NAME.confirm.
     """
     for name, value in (("top", top), ("seeds", seeds)):
         if value < 1:
@@ -138,23 +161,57 @@ def confirm(
         best_trial(searched)
         opened = open_study(config, "confirm")
         release_interrupted(opened)
-        present = {_key(trial.user_attrs) for trial in opened.get_trials() if has_record(trial) and _is_wanted(trial)}
-        completed = [trial for trial in searched.get_trials() if trial.state == TrialState.COMPLETE]
-        for trial in sorted(completed, key=lambda trial: (-(trial.value or 0), trial.number))[:top]:
-            winner = Record.from_trial(trial)
+        present = {_identity(trial.user_attrs) for trial in opened.get_trials() if has_record(trial) and _is_wanted(trial)}
+        winners = [(trial, trial.number) for trial in _winners(config, searched, top)]
+        if with_baselines:
+            winners += [(trial, None) for trial in completed_trials(open_study(config, "baselines"))]
+        for trial, number in winners:
             for offset in range(1, seeds + 1):
-                record = Record(
-                    architecture=winner.architecture,
-                    source=winner.source,
-                    model=winner.model,
-                    seed=config.search.seed + offset,
-                    rule=winner.rule,
-                    repeats=trial.number,
-                )
-                if _key(record.to_attributes()) not in present:
-                    opened.enqueue_trial({}, user_attrs=record.to_attributes())
+                record = Record.from_trial(trial).again(seed=config.search.seed + offset, repeats=number)
+                attributes = record.to_attributes()
+                if _identity(attributes) not in present:
+                    present.add(_identity(attributes))
+                    opened.enqueue_trial({}, user_attrs=attributes)
         _run(Driver(opened, config, observer=observer), config, data, test=True)
     return opened
+
+
+def _winners(config: StudyConfig, searched: optuna.Study, top: int) -> list[optuna.trial.FrozenTrial]:
+    """The best `top` trials of each budget."""
+    found = []
+    for level in range(len(config.budgets.levels)) if config.has_levels else (None,):
+        completed = [
+            trial for trial in completed_trials(searched) if level is None or trial.params.get(LEVEL, level) == level
+        ]
+        found += sorted(completed, key=lambda trial: (-(trial.value or 0), trial.number))[:top]
+    return found
+
+
+def _enqueue(study: optuna.Study, config: StudyConfig, domain: Domain, entry: str) -> None:
+    """Queues what a `warm_start` entry names, for every budget and space, each network once."""
+    if entry.endswith(".json"):
+        architecture = load_architecture(config.root / entry)
+        fitting = [level for level in config.budgets.levels if level.admits(architecture.cost())]
+        if not fitting:
+            raise InputError(f"search.warm_start: {entry} ({architecture.summary()}) is over the budget {config.budgets}")
+        record = Record(
+            architecture=architecture,
+            source="discovered",
+            model=Path(entry).stem,
+            seed=config.search.seed,
+            budget=fitting[0].limits,
+            enqueued=entry,
+        )
+        study.enqueue_trial({}, user_attrs=record.to_attributes())
+        return
+    rules = RULES if entry == "rules" else {entry: parse_rule(entry)}
+    queued: set[str] = set()
+    for name, rule in rules.items():
+        for place, region in domain.regions():
+            digest = region.at(rule).digest
+            if isinstance(region, Triangle) and digest not in queued:
+                queued.add(digest)
+                study.enqueue_trial(domain.params(place, region.point(rule)), user_attrs={"enqueued": name})
 
 
 def _run(driver: Driver, config: StudyConfig, data: Dataset, *, test: bool = False) -> None:
@@ -178,6 +235,10 @@ def _config(study: str | Path | StudyConfig, overrides: Mapping[str, Any] | None
     return study if isinstance(study, StudyConfig) else load_study(study, overrides)
 
 
+def _identity(attributes: Mapping[str, Any]) -> tuple[str, int]:
+    return attributes["digest"], attributes["seed"]
+
+
 def _key(attributes: Mapping[str, Any]) -> tuple[str, str, int]:
     return attributes["model"], attributes["digest"], attributes["seed"]
 
@@ -188,7 +249,7 @@ def _is_wanted(trial: optuna.trial.FrozenTrial) -> bool:
 
 def _trained(study: optuna.Study, record: Record) -> optuna.trial.FrozenTrial | None:
     """The completed trial of the same network and seed, if the study has one."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+    for trial in completed_trials(study):
         attributes = trial.user_attrs
         if attributes["digest"] == record.architecture.digest and attributes["seed"] == record.seed:
             return trial

@@ -33,14 +33,14 @@ def data(study: str, picture: str | None, as_json: bool) -> None:
     from scaler.config import load_study
     from scaler.data import load_data, open_source
     from scaler.data.overview import overview
-    from scaler.workflow import largest_side, triangle_of
+    from scaler.workflow import domain_of
 
     config = load_study(study)
     # Whatever the study says about bad files: here they are to be listed, not to end the command at the first ones
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, bad_images="skip"))
     source = open_source(config.data)
     # At the size at which a search wants the images, so that they are decoded once for both
-    found = overview(source, load_data(source, largest_side(triangle_of(config, source))))
+    found = overview(source, load_data(source, domain_of(config, source).largest_resolution))
     if as_json:
         print_json(_record(found))
     else:

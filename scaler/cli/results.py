@@ -36,11 +36,11 @@ def leaderboard(studies: tuple[str, ...], form: str, storage: str | None) -> Non
     elif form == "json":
         click.echo(table.to_json(orient="records", indent=2, force_ascii=False))
     else:
-        confirmed = ("test_accuracy", "n_seeds") if table["n_seeds"].any() else ()
+        confirmed = ("confirmed_accuracy", "test_accuracy", "test_std", "n_seeds") if table["n_seeds"].any() else ()
         shown = table[[*_SHOWN, *confirmed]].copy()
         for column in ("macs", "params"):
             shown[column] = [f"{value:,}" for value in shown[column]]
-        for column in ("accuracy", "test_accuracy"):
+        for column in ("accuracy", *confirmed[:3]):
             if column in shown:
                 shown[column] = [f"{value:.4f}" if value == value else "" for value in shown[column]]
         rows = [[str(value) for value in row] for row in shown.itertuples(index=False)]

@@ -1,6 +1,7 @@
 """Commands that run a study: search, baselines, confirm."""
 
 import logging
+import statistics
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @study_argument
-@click.option("--macs", metavar="N", help="Budget, e.g. 3M.")
+@click.option("--macs", metavar="N", help="Budget, e.g. 3M; several as 2M,5M,10M, a band as 2M..10M.")
 @click.option("--trials", type=int, metavar="N", help="Number of networks to evaluate.")
-@click.option("--space", metavar="SPACE", help="Search space: a shipped name or a .toml file.")
+@click.option("--space", metavar="SPACE", help="Search space: a shipped name or a .toml file; several as a,b.")
+@click.option("--sampler", metavar="NAME", help="budget, tpe, gp, cmaes, qmc, random or grid.")
+@click.option("--pruner", metavar="NAME", help="successive_halving, hyperband, median or none.")
 @click.option("--executor", metavar="KIND", help="Where networks are evaluated: local.")
 @click.option("--name", metavar="NAME", help="Name of the study; a new question needs a new one.")
 @click.option("--resume", is_flag=True, help="Continue a search that was stopped.")
@@ -27,6 +30,8 @@ def search(
     macs: str | None,
     trials: int | None,
     space: str | None,
+    sampler: str | None,
+    pruner: str | None,
     executor: str | None,
     name: str | None,
     resume: bool,
@@ -42,9 +47,11 @@ def search(
     config = _load(
         study,
         {
-            "budget.macs": macs,
+            "budget.macs": _one_or_several(macs),
             "search.trials": trials,
-            "space": space,
+            "space": _one_or_several(space),
+            "search.sampler": sampler,
+            "search.pruner": pruner,
             "executor.kind": executor,
             "executor.workers": workers,
             "name": name,
@@ -55,7 +62,7 @@ def search(
 
     from scaler import workflow
     from scaler.cli.progress import Progress
-    from scaler.study import best_trial, finished_trials
+    from scaler.study import best_trial, completed_trials, finished_trials
 
     with Progress(config.search.trials, config.recipe.epochs) as progress:
         searched = workflow.search(config, resume=resume, observer=progress)
@@ -74,11 +81,14 @@ def search(
     if count and all(trial.state != TrialState.COMPLETE for trial in searched.get_trials(deepcopy=False)):
         reason = finished_trials(searched)[-1].user_attrs.get("failure", "stopped early")
         raise WorkError(f"none of {count} trials completed, the last one: {reason}; see {config.folder / 'scaler.log'}")
-    best = best_trial(searched)
-    click.echo(
-        f"best of {count} trials: {best.user_attrs['model']} with accuracy {best.value:.4f}\n"
-        f"next: scaler baselines {study}, scaler confirm {study}, scaler leaderboard {study}"
-    )
+    for level in config.budgets.levels if config.has_levels else (None,):
+        limit = None if level is None else next(iter(level.limits.values()))
+        number = len(completed_trials(searched, limit))
+        if number:
+            best = best_trial(searched, limit)
+            of = f"{count} trials" if level is None else f"{number} at {level}"
+            click.echo(f"best of {of}: {best.user_attrs['model']} with {config.objective} {best.value:.4f}")
+    click.echo(f"next: scaler baselines {study}, scaler confirm {study}, scaler leaderboard {study}")
 
 
 @click.command()
@@ -103,11 +113,14 @@ def baselines(study: str, workers: int | None, storage: str | None) -> None:
 
 @click.command()
 @study_argument
-@click.option("--top", type=int, default=1, show_default=True, metavar="K", help="Best networks to retrain.")
+@click.option("--top", type=int, default=1, show_default=True, metavar="K", help="Best networks to retrain, of each budget.")
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="Seeds for each.")
+@click.option("--baselines", "with_baselines", is_flag=True, help="Retrain the baselines as well.")
 @workers_option
 @storage_option
-def confirm(study: str, top: int, seeds: int, workers: int | None, storage: str | None) -> None:
+def confirm(
+    study: str, top: int, seeds: int, with_baselines: bool, workers: int | None, storage: str | None
+) -> None:
     """Retrain the best networks with fresh seeds and measure their test accuracy.
 
     \b
@@ -118,14 +131,23 @@ def confirm(study: str, top: int, seeds: int, workers: int | None, storage: str 
     from scaler.cli.progress import Progress
 
     with Progress(None, config.recipe.epochs) as progress:
-        confirmed = workflow.confirm(config, top=top, seeds=seeds, observer=progress)
+        confirmed = workflow.confirm(config, top=top, seeds=seeds, with_baselines=with_baselines, observer=progress)
     by_model: dict[str, list[dict[str, Any]]] = {}
     for trial in confirmed.get_trials(deepcopy=False):
         if "test_accuracy" in trial.user_attrs:
             by_model.setdefault(trial.user_attrs["model"], []).append(trial.user_attrs)
     for model, runs in by_model.items():
-        mean = sum(run["test_accuracy"] for run in runs) / len(runs)
-        click.echo(f"{model}: test accuracy {mean:.4f} (n = {len(runs)} seeds, {runs[0]['test_images']} images)")
+        tests = [run["test_accuracy"] for run in runs]
+        spread = f" ± {statistics.stdev(tests):.4f}" if len(tests) > 1 else ""
+        click.echo(
+            f"{model}: test accuracy {statistics.mean(tests):.4f}{spread} "
+            f"(n = {len(runs)} seeds, {runs[0]['test_images']} images)"
+        )
+
+
+def _one_or_several(text: str | None) -> str | list[str] | None:
+    """An option's value; a list if it has commas."""
+    return [part.strip() for part in text.split(",")] if text and "," in text else text
 
 
 def _load(study: str, overrides: dict[str, Any]) -> "StudyConfig":

@@ -12,9 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from scaler.config import StudyConfig
 from scaler.evaluation import Result
-from scaler.record import DEATHS, DUPLICATE, INTERRUPTED, Record, has_record
-from scaler.samplers import TriangleSampler, distributions, params_to_shares
-from scaler.space import Triangle
+from scaler.record import DEATHS, DUPLICATE, INTERRUPTED, LEVEL, Record, has_record
+from scaler.samplers import SAMPLERS, Domain
 from scaler.study import artifacts_folder, finished_trials, interrupt, taken_digests
 
 _LOG = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class Driver:
 
     study     the Optuna study
     config    its question
-    triangle  where new networks come from; without it only those queued in the study are handed out
+    domain    where new networks come from; without it only those queued in the study are handed out
     observer  is told what happens
     """
 
@@ -70,21 +69,22 @@ class Driver:
         self,
         study: optuna.Study,
         config: StudyConfig,
-        triangle: Triangle | None = None,
+        domain: Domain | None = None,
         observer: Observer | None = None,
     ) -> None:
         self.study = study
         self._config = config
-        self._triangle = triangle
+        self._domain = domain
         self._observer = observer or Observer()
         self._store = FileSystemArtifactStore(artifacts_folder(config))
         self._began: dict[int, float] = {}
         self._out_of_time: dict[int, Callable[[Job], None]] = {}
         self._ends = math.inf
-        if triangle is not None and config.search.max_hours is not None:
+        if domain is not None and config.search.max_hours is not None:
             self._ends = time.monotonic() + config.search.max_hours * 3600
-        if triangle is not None:
-            self._sampler = TriangleSampler(triangle, config.search.sampler, config.search.seed)
+        if domain is not None:
+            options = {"startup": config.search.startup} if config.search.sampler == "budget" else {}
+            self._sampler = SAMPLERS[config.search.sampler](domain, seed=config.search.seed, **options)
             study.sampler = self._sampler
 
     def ask(self) -> Job | None:
@@ -183,7 +183,7 @@ class Driver:
 
     def _wants_more(self) -> bool:
         queued = bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
-        if self._triangle is None:
+        if self._domain is None:
             return queued
         running = len(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
         if len(finished_trials(self.study)) + running >= self._config.search.trials:
@@ -200,27 +200,48 @@ class Driver:
         self._observer.exhausted(len(taken_digests(self.study)))
 
     def _next(self) -> Job | None:
-        trial = self.study.ask(distributions() if self._triangle is not None else None)
+        if self._domain is not None and self._config.has_levels:
+            self._share_out()
+        trial = self.study.ask()
         frozen = self.study._storage.get_trial(trial._trial_id)
-        if has_record(frozen):
+        known = has_record(frozen)
+        if self._domain is not None and (not known or frozen.system_attrs.get("fixed_params")):
+            for name, distribution in self._domain.distributions.items():
+                trial._suggest(name, distribution)
+        if known:
             return Job(trial, Record.from_trial(frozen))
-        assert self._triangle is not None, "a queued trial of a study's part always has its record"
-        shares = params_to_shares(trial.params)
-        architecture = self._triangle.at(shares)
-        if architecture.digest in taken_digests(self.study):
+        assert self._domain is not None, "a queued trial of a study's part always has its record"
+        found = self._domain.proposal(trial.params)
+        if found.architecture.digest in taken_digests(self.study):
             trial.set_user_attr("failure", DUPLICATE)
             self.study.tell(trial, state=TrialState.FAIL)
             return None
         record = Record(
-            architecture=architecture,
+            architecture=found.architecture,
             source="discovered",
             model=f"{self._config.name}#{trial.number}",
             seed=self._config.search.seed,
-            rule=[round(share, 4) for share in shares.to_list()],
+            rule=[round(share, 4) for share in found.rule.to_list()] if found.rule else None,
+            budget=found.budget.limits,
+            enqueued=frozen.user_attrs.get("enqueued"),
         )
         job = Job(trial, record)
         self._write(job, record)
         return job
+
+    def _share_out(self) -> None:
+        """Queues the next network's budget, unless something is queued: that which has the fewest networks so far."""
+        assert self._domain is not None
+        if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            return
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        counts = [0] * len(self._config.budgets.levels)
+        for trial in [*finished_trials(self.study), *running]:
+            counts[trial.params.get(LEVEL, 0)] += 1
+        for level in sorted(range(len(counts)), key=lambda level: counts[level]):
+            if self._sampler.unseen(self.study, {LEVEL: level}):
+                self.study.enqueue_trial({LEVEL: level})
+                return
 
     def _write(self, job: Job, record: Record) -> None:
         known = job.trial.user_attrs

@@ -1,45 +1,33 @@
 """The budget-aware sampler: a Gaussian process chooses among networks that are all within budget."""
 
-import logging
-import threading
-import zlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from scaler.errors import InputError
 from scaler.rounding import FloatArray
 from scaler.samplers.acquisition import Scale, log_expected_improvement
+from scaler.samplers.base import CandidateSampler
 from scaler.samplers.candidates import CandidateSpace
 from scaler.samplers.gaussian_process import GaussianProcess, Hyperparameters, fit, squared_distance
-from scaler.samplers.observations import Key, Observation, Points, finished_in_order, keys_of, observations
-from scaler.samplers.pool import Pool, Pools
+from scaler.samplers.observations import Observation, finished_in_order, observations
+from scaler.samplers.pool import Pool
 
-_LOG = logging.getLogger(__name__)
-
-_REDRAWS = 4
 _SPREAD_CHOICES = 10
 
 
-class BudgetSampler(BaseSampler):
+class BudgetSampler(CandidateSampler):
     """Proposes the candidate that promises most, given all that the study's trials say; never one that is taken.
 
     The first proposals fill the space; once `startup` trials have told a value, a Gaussian process over the candidates'
     features (`gaussian_process`) takes over, and the proposal is the candidate of the highest expected improvement on
     the best posterior mean, which a lucky seed does not flatter. Running and queued trials count as if they had come
     out as expected, so that many workers get different points. Pruned trials count by an estimate of where they would
-    have ended, with its uncertainty (`observations`). The points of all trials are taken, those of failed ones
-    included. Parameters outside the space, which a person may have queued, are passed over. When every candidate is
-    taken (`unseen` is 0), one of them is proposed again, with a warning.
-
-    Every proposal follows from the seed, the trial's number and the study's trials alone, so that a resumed search
-    proposes what one that was never interrupted would have.
+    have ended, with its uncertainty (`observations`). What a queued trial has been given
+    already (its budget, say) narrows the candidates, and those whose posterior is to be improved on.
 
     space             where candidates come from
     seed              of the draws
@@ -57,32 +45,14 @@ class BudgetSampler(BaseSampler):
         pool: int = 4096,
         max_observations: int = 256,
     ) -> None:
-        least = {"startup": (startup, 2), "pool": (pool, 1), "max_observations": (max_observations, 8)}
+        super().__init__(space, seed, pool=pool)
+        least = {"startup": (startup, 2), "max_observations": (max_observations, 8)}
         for name, (value, smallest) in least.items():
             if value < smallest:
                 raise InputError(f"sampler.{name}: {value} is too few; give {smallest} or more")
-        self._space = space
-        self._seed = seed
         self._startup = startup
         self._max_observations = max_observations
-        self._points = Points(space)
-        self._pools = Pools(space, pool, seed)
-        self._proposed: dict[tuple[str, int], dict[str, Any]] = {}
         self._last_fit: tuple[Any, Hyperparameters] | None = None
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
-
-    def unseen(self, study: optuna.Study) -> int:
-        """How many points of the space no trial has taken yet; of a space larger than the pool, of the first pool."""
-        with self._lock:
-            taken, _ = self._others(study, None)
-        return sum(key not in taken for key in self._pools.first.keys)
 
     def recommend(self, study: optuna.Study) -> FrozenTrial:
         """The completed trial of the highest posterior mean, which does not owe its place to a lucky seed.
@@ -108,36 +78,6 @@ class BudgetSampler(BaseSampler):
             raise InputError(f"study: {study.study_name} has no completed trial within the space yet; run it first")
         return max(completed, key=lambda entry: entry[:2])[2]
 
-    # -- what Optuna asks ---------------------------------------------------------------------------------------------
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return dict(self._space.distributions)
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        self._raise_error_if_multi_objective(study)
-        if not search_space:
-            return {}
-        with self._lock:
-            params = self._propose(study, trial)
-            self._proposed[study.study_name, trial.number] = params
-        return {name: value for name, value in params.items() if name in search_space}
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """A random value: for parameters that are not the space's, which the surrogate does not see."""
-        self._raise_error_if_multi_objective(study)
-        seeds = np.random.SeedSequence([self._seed, trial.number, zlib.crc32(param_name.encode())])
-        sampler = RandomSampler(seed=int(seeds.generate_state(1)[0]))
-        return sampler.sample_independent(study, trial, param_name, param_distribution)
-
-    def after_trial(
-        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
-        self._proposed.pop((study.study_name, trial.number), None)
-
     # -- the proposal -------------------------------------------------------------------------------------------------
 
     def _propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
@@ -150,29 +90,15 @@ class BudgetSampler(BaseSampler):
         else:
             process = self._process(study, self._most_telling(told)).believing(self._pools.standardised(pending))
             mean, deviation = process.predict(pool.features[free])
-            promise = log_expected_improvement(mean, deviation, process.best_mean())
+            rivals = self._pools.standardised([item.features for item in self._rivals(told, trial)])
+            promise = log_expected_improvement(mean, deviation, float(process.mean(rivals).max()))
             chosen = int(free[promise.argmax()])
         return dict(pool.candidates[chosen])
 
-    def _free(
-        self, trial: FrozenTrial, taken: dict[Key, FloatArray], rng: np.random.Generator
-    ) -> tuple[Pool, NDArray[np.intp]]:
-        """Candidates, and the indices of those that no trial has taken; of all if there is no other.
-
-        Of a trial that is queued with some parameters, those that agree with it, if there are any.
-        """
-        queued = trial.system_attrs.get("fixed_params", {}).items()
-        fixed = {name: value for name, value in queued if name in self._space.distributions}
-        for _ in range(_REDRAWS):
-            pool = self._pools.draw(rng)
-            free = [index for index, key in enumerate(pool.keys) if key not in taken]
-            if free or self._pools.is_whole:
-                break
-        if not free:
-            _LOG.warning("every candidate of the space is taken; trial %d repeats one", trial.number)
-            free = list(range(len(pool)))
-        agreeing = [index for index in free if fixed.items() <= pool.candidates[index].items()]
-        return pool, np.array(agreeing or free, np.intp)
+    def _rivals(self, told: list[Observation], trial: FrozenTrial) -> list[Observation]:
+        """The observations to improve on: those that agree with what the trial has been given, if there are any."""
+        fixed = self._fixed(trial).items()
+        return [item for item in told if fixed <= item.trial.params.items()] or told
 
     def _farthest(self, pool: Pool, free: NDArray[np.intp], taken: list[FloatArray], rng: np.random.Generator) -> int:
         """Of a few free candidates drawn at random, the one farthest from all that is taken.
@@ -184,21 +110,6 @@ class BudgetSampler(BaseSampler):
             return int(choices[0])
         distance = squared_distance(pool.features[choices], self._pools.standardised(taken)).min(axis=1)
         return int(choices[distance.argmax()])
-
-    def _others(self, study: optuna.Study, trial: FrozenTrial | None) -> tuple[dict[Key, FloatArray], list[FloatArray]]:
-        """The features of all points that other trials have taken, by key, and of those not evaluated yet."""
-        trials = [other for other in study.get_trials(deepcopy=False) if trial is None or other.number != trial.number]
-        features = self._points.features([self._params(study, other) for other in trials])
-        known = [(other, row) for other, row in zip(trials, features, strict=True) if row is not None]
-        taken = dict(zip(keys_of([row for _, row in known]), (row for _, row in known), strict=True))
-        return taken, [row for other, row in known if not other.state.is_finished()]
-
-    def _params(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
-        """A trial's parameters, also where they are proposed or queued and the trial has not asked for them yet."""
-        if trial.state.is_finished():
-            return trial.params
-        proposed = self._proposed.get((study.study_name, trial.number), {})
-        return {**proposed, **trial.system_attrs.get("fixed_params", {}), **trial.params}
 
     # -- the surrogate ------------------------------------------------------------------------------------------------
 

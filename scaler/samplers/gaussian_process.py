@@ -78,10 +78,6 @@ class GaussianProcess:
         self._factor = cholesky(covariance, lower=True, check_finite=False)
         self._weights = cho_solve((self._factor, True), y, check_finite=False)
 
-    def best_mean(self) -> float:
-        """The highest posterior mean among the observed points."""
-        return float(self.mean(self._x).max())
-
     def mean(self, x: FloatArray) -> FloatArray:
         """Posterior mean of the function at each of `x` (m, f): (m,)."""
         mean: FloatArray = self.hyperparameters.covariance(x, self._x) @ self._weights
