@@ -90,7 +90,7 @@ class BudgetSampler(BaseSampler):
     def unseen(self, study: optuna.Study) -> int:
         """How many points of the space no trial has taken yet; of a space larger than the pool, of the first pool."""
         with self._lock:
-            taken, _ = self._others(study.study_name, study.get_trials(deepcopy=False))
+            taken, _ = self._others(study.study_name, _every_trial(study))
         return sum(key not in taken for key in self._pools.first.keys)
 
     def recommend(self, study: optuna.Study) -> FrozenTrial:
@@ -101,7 +101,7 @@ class BudgetSampler(BaseSampler):
         """
         self._raise_error_if_multi_objective(study)
         with self._lock:
-            finished = in_order_of_end(study.get_trials(deepcopy=False))
+            finished = in_order_of_end(_every_trial(study))
             told = observations(finished, self._points, study.direction)
             if len(told) >= self._startup:
                 told = self._most_telling(told)
@@ -153,7 +153,7 @@ class BudgetSampler(BaseSampler):
 
     def _propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
         rng = np.random.default_rng([self._seed, trial.number])
-        trials = study.get_trials(deepcopy=False)
+        trials = _every_trial(study)
         finished = in_order_of_end(trials)
         taken, pending = self._others(study.study_name, [other for other in trials if other.number != trial.number])
         told = observations(finished, self._points, study.direction)
@@ -249,6 +249,11 @@ class BudgetSampler(BaseSampler):
         values = np.array([item.value for item in told])
         noise = np.array([item.noise for item in told])
         return self._pools.standardised([item.features for item in told]), *Scale.of(values).apply(values, noise)
+
+
+def _every_trial(study: optuna.Study) -> list[FrozenTrial]:
+    """All trials of the study; under Hyperband the study itself shows a sampler those of one bracket alone."""
+    return study._storage.get_all_trials(study._study_id, deepcopy=False)
 
 
 def _last_refit(count: int) -> int:

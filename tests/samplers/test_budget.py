@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from scaler import Budget, InputError, Triangle, load_space
 from scaler.samplers import BudgetSampler, TriangleSpace, params_to_shares, shares_to_params
@@ -267,26 +267,33 @@ def test_pruned_trials_inform_the_search_and_are_never_recommended() -> None:
 
 
 def test_queued_points_are_taken() -> None:
-    study = new_study()
-    ahead = points(asked(new_study(), 1))[0]
-    queued = {"depth": ahead[0], "width": ahead[1]}
-    trial = study.ask(Grid().distributions)  # asked before the queue was filled
-    assert points([trial])[0] == ahead
-    study = new_study()
-    other = optuna.create_study(direction="maximize", sampler=BudgetSampler(Grid(), 0))
-    study.enqueue_trial(queued)
-    waiting = study.get_trials(states=(TrialState.WAITING,))[0]
-    proposal = other.sampler.sample_relative(study, _another(waiting), dict(Grid().distributions))
-    assert proposal != queued
-    assert study.sampler.unseen(study) == NETWORKS - 1  # type: ignore[attr-defined]
+    """A trial that asks for its parameters while the network which it would have got is queued gets another."""
+    ahead = points(asked(search(new_study(), 12), 1))[0]
+    study = search(new_study(), 12)
+    trial = study.ask()
+    study.enqueue_trial({"depth": ahead[0], "width": ahead[1]})
+    assert study.sampler.unseen(study) == NETWORKS - 13  # type: ignore[attr-defined]
+    proposal = study.sampler.sample_relative(study, study.get_trials()[trial.number], dict(Grid().distributions))
+    assert (proposal["depth"], proposal["width"]) != ahead
     assert points(asked(study, 1)) == [ahead]
 
 
-def _another(trial: FrozenTrial) -> FrozenTrial:
-    other = copy.deepcopy(trial)
-    other.number = trial.number + 1
-    other.system_attrs = {}
-    return other
+def test_trials_of_other_brackets_are_taken_too() -> None:
+    """Hyperband shows a sampler the trials of one bracket only."""
+    pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9)
+    study = optuna.create_study(direction="maximize", sampler=BudgetSampler(Grid(), 0), pruner=pruner)
+
+    def objective(trial: optuna.Trial) -> float:
+        params = {"depth": trial.suggest_int("depth", 1, 12), "width": trial.suggest_int("width", 1, 12)}
+        for step in range(1, 10):
+            trial.report(accuracy(params) - 1 / step, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return accuracy(params)
+
+    study.optimize(objective, n_trials=60)
+    assert len(set(points(study.trials))) == 60
+    assert TrialState.PRUNED in [trial.state for trial in study.trials]
 
 
 def test_a_trial_queued_with_some_parameters_gets_the_others() -> None:
