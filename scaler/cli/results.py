@@ -41,8 +41,7 @@ def leaderboard(studies: tuple[str, ...], form: str, storage: str | None) -> Non
         for column in ("macs", "params"):
             shown[column] = [f"{value:,}" for value in shown[column]]
         for column in ("accuracy", *confirmed[:3]):
-            if column in shown:
-                shown[column] = [f"{value:.4f}" if value == value else "" for value in shown[column]]
+            shown[column] = [f"{value:.4f}" if value == value else "" for value in shown[column]]
         rows = [[str(value) for value in row] for row in shown.itertuples(index=False)]
         if form == "markdown":
             lines = [list(shown.columns), ["---"] * len(shown.columns), *rows]

@@ -38,7 +38,7 @@ class CandidateSampler(BaseSampler):
     pool   most candidates looked at for one proposal; a space that has fewer is looked at as a whole
     """
 
-    def __init__(self, space: CandidateSpace, seed: int = 0, *, pool: int = 4096) -> None:
+    def __init__(self, space: CandidateSpace, seed: int = 0, *, pool: int = 2048) -> None:
         if pool < 1:
             raise InputError(f"sampler.pool: {pool} is too few; give 1 or more")
         self._space = space
@@ -65,7 +65,7 @@ class CandidateSampler(BaseSampler):
         Of a space larger than the pool, those of the first pool are counted.
         """
         with self._lock:
-            taken, _ = self._others(study, None)
+            taken, _ = self._others(study.study_name, every_trial(study))
         first, wanted = self._pools.first, (fixed or {}).items()
         pairs = zip(first.keys, first.candidates, strict=True)
         return sum(key not in taken and wanted <= candidate.items() for key, candidate in pairs)
@@ -124,17 +124,26 @@ class CandidateSampler(BaseSampler):
         queued = trial.system_attrs.get("fixed_params", {}).items()
         return {name: value for name, value in queued if name in self._space.distributions}
 
-    def _others(self, study: optuna.Study, trial: FrozenTrial | None) -> tuple[dict[Key, FloatArray], list[FloatArray]]:
-        """The features of all points that other trials have taken, by key, and of those not evaluated yet."""
-        trials = [other for other in study.get_trials(deepcopy=False) if trial is None or other.number != trial.number]
-        features = self._points.features([self._params(study, other) for other in trials])
-        known = [(other, row) for other, row in zip(trials, features, strict=True) if row is not None]
+    def _others(self, study: str, trials: list[FrozenTrial]) -> tuple[dict[Key, FloatArray], list[FloatArray]]:
+        """The features of all points that trials have taken, by key, and of those not evaluated yet."""
+        features = self._points.features([self._params(study, trial) for trial in trials])
+        known = [(trial, row) for trial, row in zip(trials, features, strict=True) if row is not None]
         taken = dict(zip(keys_of([row for _, row in known]), (row for _, row in known), strict=True))
-        return taken, [row for other, row in known if not other.state.is_finished()]
+        return taken, [row for trial, row in known if not trial.state.is_finished()]
 
-    def _params(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+    def _params(self, study: str, trial: FrozenTrial) -> dict[str, Any]:
         """A trial's parameters, also where they are proposed or queued and the trial has not asked for them yet."""
         if trial.state.is_finished():
             return trial.params
-        proposed = self._proposed.get((study.study_name, trial.number), {})
+        proposed = self._proposed.get((study, trial.number), {})
         return {**proposed, **trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+
+def every_trial(study: optuna.Study) -> list[FrozenTrial]:
+    """All trials of the study; under Hyperband the study itself shows a sampler those of one bracket alone."""
+    return study._storage.get_all_trials(study._study_id, deepcopy=False)
+
+
+def other_trials(study: optuna.Study, trial: FrozenTrial) -> list[FrozenTrial]:
+    """All trials of the study but one."""
+    return [other for other in every_trial(study) if other.number != trial.number]

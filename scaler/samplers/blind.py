@@ -6,7 +6,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
-from scaler.samplers.base import CandidateSampler
+from scaler.samplers.base import CandidateSampler, other_trials
 from scaler.samplers.gaussian_process import squared_distance
 
 
@@ -15,7 +15,7 @@ class RandomCandidateSampler(CandidateSampler):
 
     def _propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
         rng = np.random.default_rng([self._seed, trial.number])
-        taken, _ = self._others(study, trial)
+        taken, _ = self._others(study.study_name, other_trials(study, trial))
         pool, free = self._free(trial, taken, rng)
         return dict(pool.candidates[int(rng.choice(free))])
 
@@ -24,7 +24,7 @@ class GridSampler(CandidateSampler):
     """The free candidate farthest from all that are taken: an even grid over the space, finer and finer."""
 
     def _propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
-        taken, _ = self._others(study, trial)
+        taken, _ = self._others(study.study_name, other_trials(study, trial))
         pool, free = self._free(trial, taken, np.random.default_rng([self._seed, trial.number]))
         rows = pool.features[free]
         if taken:

@@ -21,7 +21,7 @@ _MAX_STEPS = 60
 _BOUND = 4.0  # standard deviations of the prior that the search for hyperparameters may go
 
 _LENGTH_LOG_MEAN = np.sqrt(2)  # for features of unit variance, before the square root of their number is counted in
-_LENGTH_LOG_SD = 1.0
+_LENGTH_LOG_SD = 0.7
 _SIGNAL_PRIOR = (0.0, 1.0)  # mean and standard deviation of the log, for values of unit variance
 _LINEAR_PRIOR = (np.log(0.3), 1.5)
 _NOISE_PRIOR = (np.log(0.02), 1.5)
@@ -50,7 +50,7 @@ class Hyperparameters:
 
     def covariance(self, x: FloatArray, other: FloatArray) -> FloatArray:
         """Prior covariance of the function at each of `x` (n, f) and each of `other` (m, f): (n, m)."""
-        matern, _ = _matern(squared_distance(x / self.lengths, other / self.lengths))
+        matern = _matern(squared_distance(x / self.lengths, other / self.lengths))
         covariance: FloatArray = self.signal * matern + self.linear / x.shape[1] * (x @ other.T)
         return covariance
 
@@ -125,7 +125,7 @@ def negative_log_density(logs: FloatArray, x: FloatArray, y: FloatArray, noise: 
     count, features = x.shape
     distance = squared_distance(x / prior.lengths, x / prior.lengths)
     np.fill_diagonal(distance, 0.0)
-    matern, slope = _matern(distance)
+    matern = _matern(distance)
     trend = x @ x.T / features
     covariance = prior.signal * matern + prior.linear * trend
     covariance[np.diag_indices(count)] += prior.noise + noise + _JITTER
@@ -140,7 +140,7 @@ def negative_log_density(logs: FloatArray, x: FloatArray, y: FloatArray, noise: 
 
     # d value / d covariance, entry by entry; each hyperparameter's derivative is its product with d covariance.
     pull = 0.5 * (cho_solve((factor, True), np.eye(count), check_finite=False) - np.outer(weights, weights))
-    by_distance = pull * prior.signal * slope
+    by_distance = pull * prior.signal * _matern_slope(distance)
     gradient = np.empty_like(logs)
     # Σ_ij B_ij (x_ik − x_jk)², without an array of all pairs and features.
     squares = 2 * (by_distance.sum(axis=1) @ (x * x) - ((by_distance @ x) * x).sum(axis=0))
@@ -159,11 +159,18 @@ def _prior(features: int) -> tuple[FloatArray, FloatArray]:
     return np.array(centre), np.array(spread)
 
 
-def _matern(squared_distance: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The Matérn-5/2 correlation, and its derivative in the squared distance."""
+def _matern(squared_distance: FloatArray) -> FloatArray:
+    """The Matérn-5/2 correlation at each squared distance."""
     scaled = np.sqrt(5 * squared_distance)
-    decay = np.exp(-scaled)
-    return (1 + scaled + scaled * scaled / 3) * decay, -5 / 6 * (1 + scaled) * decay
+    correlation: FloatArray = (1 + scaled * (1 + scaled / 3)) * np.exp(-scaled)
+    return correlation
+
+
+def _matern_slope(squared_distance: FloatArray) -> FloatArray:
+    """The derivative of `_matern`."""
+    scaled = np.sqrt(5 * squared_distance)
+    slope: FloatArray = -5 / 6 * (1 + scaled) * np.exp(-scaled)
+    return slope
 
 
 def squared_distance(x: FloatArray, other: FloatArray) -> FloatArray:

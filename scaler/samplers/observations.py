@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -43,20 +42,21 @@ class Points:
 
     def features(self, many: Sequence[Mapping[str, Any]]) -> list[FloatArray | None]:
         """The features of each parameter set, (f,); None where the space cannot say what it stands for."""
-        sets = [self._values(params) for params in many]
-        new = list(dict.fromkeys(values for values in sets if values is not None and values not in self._known))
-        self._known.update(self._compute(new))
-        return [None if values is None else self._known[values] for values in sets]
+        sets = [tuple(params.get(name) for name in self._space.distributions) for params in many]
+        new = list(dict.fromkeys(values for values in sets if values not in self._known))
+        self._known.update(dict.fromkeys(new))
+        self._known.update(self._compute([values for values in new if self._in_range(values)]))
+        return [self._known[values] for values in sets]
 
-    def _values(self, params: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """The space's own parameters, in its order; None unless all are there and within their ranges."""
-        for name, distribution in self._space.distributions.items():
+    def _in_range(self, values: tuple[Any, ...]) -> bool:
+        """Whether the values are such as the space's parameters may have; None stands for one that is not there."""
+        for value, distribution in zip(values, self._space.distributions.values(), strict=True):
             try:
-                if name not in params or not distribution._contains(distribution.to_internal_repr(params[name])):
-                    return None
-            except ValueError:
-                return None
-        return tuple(params[name] for name in self._space.distributions)
+                if not distribution._contains(distribution.to_internal_repr(value)):
+                    return False
+            except (ValueError, TypeError):
+                return False
+        return True
 
     def _compute(self, sets: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], FloatArray | None]:
         """The features of all, in one call unless one of them is no network at all, as what a person queued may be."""
@@ -76,9 +76,9 @@ def keys_of(features: FloatArray | Sequence[FloatArray]) -> list[Key]:
     return [row.tobytes() for row in np.round(np.asarray(features, np.float64), 9)]
 
 
-def finished_in_order(study: optuna.Study) -> list[FrozenTrial]:
-    """The finished trials in the order in which they ended, which no later trial changes."""
-    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+def in_order_of_end(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that are finished, in the order in which they ended, which no later trial changes."""
+    ended = [trial for trial in trials if trial.state.is_finished()]
     return sorted(ended, key=lambda trial: (trial.datetime_complete or trial.datetime_start, trial.number))
 
 

@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, TP
 from optuna.trial import FrozenTrial
 
 from scaler.errors import unknown
-from scaler.samplers.base import CandidateSampler
+from scaler.samplers.base import CandidateSampler, other_trials
 from scaler.samplers.candidates import CandidateSpace
 from scaler.samplers.gaussian_process import squared_distance
 from scaler.samplers.observations import keys_of
@@ -45,7 +45,7 @@ class ProjectedSampler(CandidateSampler):
     inner  one of `INNER`
     """
 
-    def __init__(self, space: CandidateSpace, inner: str = "tpe", seed: int = 0, *, pool: int = 4096) -> None:
+    def __init__(self, space: CandidateSpace, inner: str = "tpe", seed: int = 0, *, pool: int = 2048) -> None:
         if inner not in INNER:
             raise unknown("sampler", inner, INNER)
         super().__init__(space, seed, pool=pool)
@@ -53,7 +53,7 @@ class ProjectedSampler(CandidateSampler):
 
     def _propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
         wanted = {**self._wanted(study, trial), **self._fixed(trial)}
-        taken, _ = self._others(study, trial)
+        taken, _ = self._others(study.study_name, other_trials(study, trial))
         (features,) = self._points.features([wanted])
         assert features is not None, "an Optuna sampler keeps to the distributions"
         (own,) = keys_of([features])

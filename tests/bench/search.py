@@ -1,9 +1,10 @@
 """`make bench-search TABLE=…`: searches compared on a recorded table, where an evaluation is a look-up.
 
 Every search gets the same noisy measurements, one training a network; its regret is by the mean over the table's seeds,
-relative to the best network within the cap. Compared pair by pair of seeds after 20, 25, 50 and 100 evaluations, with 95 %
-bootstrap intervals of the mean difference. Each run is appended to a file as it ends; started again, the comparison goes
-on where it stopped. With `--only` some searches alone are run, and the tables are of what the file holds."""
+relative to the best network within the cap. Compared pair by pair of seeds after 20, 25, 50 and 100 evaluations, with
+95 % bootstrap intervals of the mean difference. Each run is appended to a file as it ends; started again, the
+comparison goes on where it stopped. With `--only` some searches alone are run, and the tables are of what the file
+holds."""
 
 import argparse
 import json
@@ -21,7 +22,7 @@ from tests.bench.tables import Case, Table, make_case, read_table
 
 _CAPS = (50e6, 70e6, None)
 _BAND = 0.9
-_FEWEST = 50  # networks that a band must hold to be searched
+_FEWEST = 200  # networks that a band must hold to be searched
 _PEERS = ("random", "evolution", "gp")
 _SLOW = ("gp",)
 _RESAMPLES = 10_000
@@ -33,8 +34,8 @@ Runs = dict[str, dict[int, dict[str, Any]]]
 def limits(table: Table, caps: tuple[float | None, ...]) -> list[tuple[str, float, float]]:
     """Name, fewest and most MACs of every case: each cap from nothing, and each from 90 % of it.
 
-    Where that holds too few networks to search among, as 90 % of the largest of a table may, the band begins at the next
-    lower tenth that holds enough.
+    Where that holds too few networks to search among, as 90 % of the largest of a table may, the band begins at the
+    next lower tenth that holds enough.
     """
     found = []
     for cap in caps:
@@ -102,7 +103,7 @@ def difference(one: FloatArray, other: FloatArray) -> tuple[float, float, float]
     return float(pairs.mean()), low, high
 
 
-def print_case(name: str, networks: int, runs: Runs) -> list[str]:
+def print_case(networks: int, name: str, runs: Runs) -> list[str]:
     """The table of one case; returns what the sampler must not miss and did."""
     print(
         f"\n{name}: {networks} networks; mean regret in percentage points ± standard error, after so many evaluations"
@@ -127,7 +128,7 @@ def print_case(name: str, networks: int, runs: Runs) -> list[str]:
             mean, low, high = difference(regrets(runs, "budget", count, seeds), regrets(runs, peer, count, seeds))
             cells.append(f"@{count} {mean:+.3f} [{low:+.3f}, {high:+.3f}]")
             if low > 0:
-                missed.append(f"{name}: worse than {peer} at {count}")
+                missed.append(f"worse than {peer} at {count}")
         print(f"  budget - {peer:<12} {'   '.join(cells)}")
     return missed
 
@@ -180,7 +181,7 @@ def main() -> None:
                 runs.setdefault(entry["search"], {})[entry["seed"]] = entry
         ordered = {search: runs[search] for search in SEARCHES if search in runs}
         missed += [
-            f"{name}: {text}" for text in print_case(name, len(make_case(table, name, low, high, 0).rows), ordered)
+            f"{name}: {text}" for text in print_case(len(make_case(table, name, low, high, 0).rows), name, ordered)
         ]
     print("\nmissed: " + ("; ".join(missed) or "nothing"))
 

@@ -1,7 +1,7 @@
 """The searches that are compared, each a function from a case to the networks it evaluated, in order, none twice.
 
-All but Optuna's own samplers draw from the networks within the cap alone. For Optuna's the cap is a constraint; what they
-draw over it, and what they draw again, costs them nothing, up to a limit of draws."""
+All but Optuna's own samplers draw from the networks within the cap alone. For Optuna's the cap is a constraint; what
+they draw over it, and what they draw again, costs them nothing, up to a limit of draws."""
 
 import warnings
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """Recorded tables for the comparison of searches: every network of a space with its cost and its measured accuracies.
 
-A CSV file of one network a row, with `macs` (and `params`, `activations` if known), one `acc_…` column for each training
-with another seed, and what tells the networks apart: `layers`, a string of one digit a layer (NAS-Bench-Macro), or else
-every other column of numbers (a grid over scaling rules). Rows that agree in cost and all accuracies are one network
-under several names, as NAS-Bench-Macro has them.
+A CSV file of one network a row, with `macs` (and `params`, `activations` if known), one `acc_…` column for each
+training with another seed, and what tells the networks apart: `layers`, a string of one digit a layer
+(NAS-Bench-Macro), or else every other column of numbers (a grid over scaling rules). Rows that agree in cost and all
+accuracies are one network under several names, as NAS-Bench-Macro has them.
 """
 
 from dataclasses import dataclass
@@ -135,14 +135,14 @@ _Columns = tuple[dict[str, BaseDistribution], list[tuple[Any, ...]], FloatArray,
 
 
 def _of_layers(digits: NDArray[np.int64]) -> _Columns:
-    """One choice a layer; 0 is no layer, so the others are the depth. Places are such that a change counts 2."""
+    """One choice a layer. The features are one-hot, and how many layers have each choice: 0 is no layer."""
     choices = range(int(digits.max()) + 1)
     one_hot = np.concatenate([digits == choice for choice in choices], axis=1).astype(float)
     distributions: dict[str, BaseDistribution] = {
         f"layer{index}": CategoricalDistribution(tuple(choices)) for index in range(digits.shape[1])
     }
-    depth = (digits > 0).sum(axis=1)
-    return distributions, [tuple(row) for row in digits.tolist()], one_hot, np.column_stack([one_hot, depth])
+    counts = np.column_stack([(digits == choice).sum(axis=1) for choice in choices])
+    return distributions, [tuple(row) for row in digits.tolist()], one_hot, np.column_stack([one_hot, counts])
 
 
 def _of_numbers(frame: pd.DataFrame) -> _Columns:

@@ -42,7 +42,7 @@ _OF_TEST: dict[str, dict[str, BaseDistribution]] = {
 
 @pytest.fixture
 def sampler(request: pytest.FixtureRequest) -> Callable[[], BaseSampler]:
-    given: dict[str, Any] = getattr(request.node, "callspec").params if hasattr(request.node, "callspec") else {}
+    given: dict[str, Any] = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     named = {name[0]: kind for name, kind in given.items() if name in ("x_distribution", "y_distribution")}
     space = {**named, **_OF_TEST.get(request.node.originalname, {})} or _OWN
     return lambda: BudgetSampler(Box(space), startup=3, pool=64)
