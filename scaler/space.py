@@ -11,7 +11,7 @@ from scaler.budget import Budget
 from scaler.errors import InputError, unknown
 from scaler.families import classic
 from scaler.rounding import FloatArray
-from scaler.scaling import Shares, fit_shapes, fit_to_budget
+from scaler.scaling import Shares, fit_shapes, fit_to_budget, lattice
 from scaler.shipped import shipped
 from scaler.toml import from_table, read_toml
 
@@ -94,12 +94,7 @@ class Triangle:
 
     def lattice(self, divisions: int = 50) -> FloatArray:
         """Rules on a regular grid over the triangle, corners included: (n, 3) shares in multiples of 1/divisions."""
-        points = [
-            (depth, width, divisions - depth - width)
-            for depth in range(divisions + 1)
-            for width in range(divisions + 1 - depth)
-        ]
-        return np.array(points, np.float64) / divisions
+        return lattice(divisions)
 
     def enumerate(self, divisions: int = 50) -> list[tuple[Shares, Architecture]]:
         """The distinct networks of the lattice, each with the middlemost of the rules that make it."""

@@ -44,6 +44,8 @@ ROOMS = [
     "executors",
     "workflow",
     "final",
+    "laws",
+    "fitted",
     "board",
     "fresh_check",
     "exporter",
