@@ -1,5 +1,6 @@
 """The final training of one network of a study: longer than in the search, on all devices, kept with its history."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from scaler.distributed import ALONE, Group
 from scaler.errors import InputError, WorkError
 from scaler.evaluation import EvaluationError, Result
 from scaler.evaluator import save_weights
-from scaler.families import classic
+from scaler.families import classic, from_dict
 from scaler.recipe import Recipe
 from scaler.record import Record
+from scaler.scaling import Shares
 from scaler.scoring import evaluate_as_timm_user
 from scaler.study import artifacts_folder, existing_study, find_trial, open_study, writable_folder
 from scaler.training import Epoch, Watch, never_stop, train
@@ -94,7 +96,8 @@ def train_final(
     """Trains one network of a study with the study's recipe and data, to the end, and records it in NAME.train.
 
     The network is that of a trial of the search ("best", a number or a digest); or the classic named by `network` at
-    full size, for the data's resolution, classes and channels; or the `baseline` of the study with that name. `epochs`
+    full size, for the data's resolution, classes and channels; or the one in the JSON file that `network` names, as
+    `scaler scale --to` writes it; or the `baseline` of the study with that name. `epochs`
     replaces the recipe's. The seed is by default one that the search has not used. With `test` the test split is
     measured at the end. Called again after an interruption it goes on from the last epoch; what is finished is not
     trained again. In a `group` every process calls it. Raises `InputError` for a network that is not there and
@@ -104,8 +107,11 @@ def train_final(
     recipe = replace(config.recipe, epochs=epochs or config.recipe.epochs)
     if network is not None and baseline is not None:
         raise InputError(f"baseline: {baseline!r} and network {network!r} are both given; give one of them")
-    triangle, data = workflow.study_data(config)
-    if network is not None:
+    scaled = _from_file(Path(network)) if network is not None and network.endswith(".json") else None
+    triangle, data = workflow.study_data(config, side=scaled.architecture.resolution if scaled else 0)
+    if scaled is not None:
+        record = _for_data(scaled, data)
+    elif network is not None:
         record = _from_name(network, data)
     elif baseline is not None:
         record = workflow.baseline(config, triangle, baseline)
@@ -206,6 +212,38 @@ def _from_name(name: str, data: Dataset) -> Record:
         resolution=data.resolution, num_classes=len(data.classes), in_channels=data.channels
     )
     return Record(architecture=network, source="classic", model=name, seed=0)
+
+
+def _from_file(path: Path) -> Record:
+    """The network in a JSON file: an architecture's fields, alone or as `architecture` beside its `name` and `rule`."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"network: {path} cannot be read ({error.strerror}); scaler scale --to writes such") from None
+    except ValueError:
+        raise InputError(f"network: {path} is no JSON; scaler scale --to writes such files") from None
+    if not isinstance(content, dict) or not isinstance(content.get("architecture", content), dict):
+        raise InputError(f"network: {path} holds no architecture; scaler scale --to writes such files")
+    rule = content.get("rule")
+    return Record(
+        architecture=from_dict(content.get("architecture", content)),
+        source="rule" if rule else "classic",
+        model=str(content.get("name", path.stem)),
+        seed=0,
+        rule=Shares(*rule).to_list() if isinstance(rule, list) and len(rule) == 3 else None,
+    )
+
+
+def _for_data(record: Record, data: Dataset) -> Record:
+    """The record, if its network has the data's classes and channels."""
+    network = record.architecture
+    for name, has, needs in (
+        ("num_classes", network.num_classes, len(data.classes)),
+        ("in_channels", network.in_channels, data.channels),
+    ):
+        if has != needs:
+            raise InputError(f"{name}: {record.model} has {has}, the data {needs}; write {needs} into its file")
+    return record
 
 
 def _write(model: nn.Module, path: Path) -> None:

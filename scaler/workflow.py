@@ -40,11 +40,11 @@ def largest_side(triangle: Triangle) -> int:
     return max(triangle.at(RULES["resolution"]).resolution, triangle.root.resolution)
 
 
-def study_data(config: StudyConfig) -> tuple[Triangle, Dataset]:
-    """A study's triangle, and its data decoded once for all networks of the triangle."""
+def study_data(config: StudyConfig, side: int = 0) -> tuple[Triangle, Dataset]:
+    """A study's triangle, and its data decoded once for all networks of the triangle, or at `side` pixels if larger."""
     source = open_source(config.data)
     triangle = triangle_of(config, source)
-    return triangle, load_data(source, largest_side(triangle))
+    return triangle, load_data(source, max(side, largest_side(triangle)))
 
 
 def search(

@@ -1,7 +1,8 @@
 """Commands about networks as data: families, classics, describe."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +10,9 @@ from scaler.architecture import Architecture
 from scaler.cli.output import print_json, print_table
 from scaler.errors import InputError, unknown
 from scaler.families import CLASSICS, FAMILIES
+
+if TYPE_CHECKING:
+    from scaler.config import StudyConfig
 
 
 @click.command()
@@ -81,13 +85,7 @@ def describe(name: str, depth: float, width: float, resolution: int | None, laye
 
 
 def _describe_study(name: str, as_json: bool) -> None:
-    try:
-        from scaler.config import load_study
-
-        config = load_study(name)
-    except InputError as error:
-        looks_like_study = Path(name).exists() or "/" in name or name.endswith(".toml")
-        raise error if looks_like_study else unknown("network or study", name, CLASSICS) from None
+    config = load_named_study(name, CLASSICS, "network or study")
     from scaler.workflow import triangle_of
 
     triangle = triangle_of(config)
@@ -110,6 +108,19 @@ def _describe_study(name: str, as_json: bool) -> None:
     click.echo(f"Distinct networks within budget: {networks}.")
     record = record_of(f"{config.space.base} base", base)
     print_table(tuple(record), [with_commas(record)])
+
+
+def load_named_study(
+    name: str, networks: Iterable[str], kind: str, overrides: Mapping[str, Any] | None = None
+) -> "StudyConfig":
+    """The study of a name that is none of `networks`; raises `InputError`, naming both if it is no study either."""
+    try:
+        from scaler.config import load_study
+
+        return load_study(name, overrides)
+    except InputError as error:
+        looks_like_study = Path(name).exists() or "/" in name or name.endswith(".toml")
+        raise error if looks_like_study else unknown(kind, name, networks) from None
 
 
 def _knobs(cls: type[Architecture]) -> list[str]:

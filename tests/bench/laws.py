@@ -42,9 +42,8 @@ def _optima(repeats: int) -> None:
 
 
 def _moving(repeats: int) -> None:
-    print(f"three budgets, n=40 sd=0.003 each, quadratic: p < 0.05 for a moving optimum; common region; its area")
-    for path in ("inside inside inside", "on an edge,on an edge,on an edge", "in a corner,on an edge,centre"):
-        places = path.split(",") if "," in path else path.split()
+    print("three budgets, n=40 sd=0.003 each, quadratic: p < 0.05 for a moving optimum; common region; its area")
+    for places in (["inside"] * 3, ["on an edge"] * 3, ["in a corner", "on an edge", "centre"]):
         found, held, areas = 0, 0, []
         for repeat in range(repeats // 2):
             rng = np.random.default_rng(repeat)
@@ -55,7 +54,7 @@ def _moving(repeats: int) -> None:
             distance = np.abs(common.optimum.region - PLACES[places[0]]).max(axis=1).min()
             held += distance < 0.03
             areas.append(common.optimum.area)
-        print(f"{path:36} {found} of {repeats // 2}; {held}; {np.median(areas):.2f}", flush=True)
+        print(f"{', '.join(places):42} {found} of {repeats // 2}; {held}; {np.median(areas):.2f}", flush=True)
 
 
 def _forecasts(repeats: int) -> None:
