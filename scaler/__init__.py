@@ -8,12 +8,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from scaler.architecture import Architecture
-from scaler.budget import Budget
+from scaler.budget import Budget, Budgets
 from scaler.cost import Cost
 from scaler.errors import InputError
 from scaler.families import CLASSICS, FAMILIES, classic, from_dict
+from scaler.region import Region, Stages, Triangle
 from scaler.scaling import RULES, Compound, Shares, fit_to_budget
-from scaler.space import Space, Triangle, load_space
+from scaler.space import Space, load_space
 
 if TYPE_CHECKING:
     from scaler.board import leaderboard
@@ -32,11 +33,14 @@ __all__ = [
     "RULES",
     "Architecture",
     "Budget",
+    "Budgets",
     "Compound",
     "Cost",
     "InputError",
+    "Region",
     "Shares",
     "Space",
+    "Stages",
     "Triangle",
     "baselines",
     "build",

@@ -116,14 +116,18 @@ class Budgets:
         several = {name: amounts for name, (amounts, _) in limits.items() if len(amounts) > 1}
         bands = {name for name, (_, band) in limits.items() if band}
         if bands and bands != set(several):
-            raise InputError(f"budget: {min(bands)} is a band and {min(set(several) - bands)} a list; make both the same")
+            raise InputError(
+                f"budget: {min(bands)} is a band and {min(set(several) - bands)} a list; make both the same"
+            )
         if bands:
             low, high = ({name: limits[name][0][end] for name in bands} for end in (0, -1))
             count = 1 + max(math.ceil(_PER_DOUBLING * math.log2(high[name] / low[name])) for name in bands)
             several = {name: [round(x) for x in np.geomspace(low[name], high[name], count)] for name in bands}
         counts = {len(amounts) for amounts in several.values()}
         if len(counts) > 1:
-            raise InputError(f"budget: {' and '.join(sorted(several))} have lists of different lengths; make them equal")
+            raise InputError(
+                f"budget: {' and '.join(sorted(several))} have lists of different lengths; make them equal"
+            )
         count = counts.pop() if counts else 1
         rows = [
             {name: several[name][level] if name in several else amounts[0] for name, (amounts, _) in limits.items()}
@@ -135,7 +139,9 @@ class Budgets:
         """The table that `from_table` reads."""
         first, last = self.levels[0].limits, self.levels[-1].limits
         if self.band:
-            return {name: first[name] if first[name] == last[name] else f"{first[name]}..{last[name]}" for name in first}
+            return {
+                name: first[name] if first[name] == last[name] else f"{first[name]}..{last[name]}" for name in first
+            }
         if len(self.levels) == 1:
             return dict(first)
         return {name: [level.limits[name] for level in self.levels] for name in first}

@@ -17,6 +17,7 @@ from scaler.errors import InputError, WorkError
 from scaler.evaluation import EvaluationError, Result
 from scaler.evaluator import save_weights
 from scaler.families import classic
+from scaler.network_file import read_network
 from scaler.recipe import Recipe
 from scaler.record import Record
 from scaler.scoring import evaluate_as_timm_user
@@ -94,7 +95,8 @@ def train_final(
     """Trains one network of a study with the study's recipe and data, to the end, and records it in NAME.train.
 
     The network is that of a trial of the search ("best", a number or a digest); or the classic named by `network` at
-    full size, for the data's resolution, classes and channels; or the `baseline` of the study with that name. `epochs`
+    full size, for the data's resolution, classes and channels; or the one in the JSON file that `network` names, as
+    `scaler scale --to` writes it; or the `baseline` of the study with that name. `epochs`
     replaces the recipe's. The seed is by default one that the search has not used. With `test` the test split is
     measured at the end. Called again after an interruption it goes on from the last epoch; what is finished is not
     trained again. In a `group` every process calls it. Raises `InputError` for a network that is not there and
@@ -104,11 +106,14 @@ def train_final(
     recipe = replace(config.recipe, epochs=epochs or config.recipe.epochs)
     if network is not None and baseline is not None:
         raise InputError(f"baseline: {baseline!r} and network {network!r} are both given; give one of them")
-    triangle, data = workflow.study_data(config)
-    if network is not None:
+    scaled = _from_file(network) if network is not None and network.endswith(".json") else None
+    domain, data = workflow.study_data(config, side=scaled.architecture.resolution if scaled else 0)
+    if scaled is not None:
+        record = _for_data(scaled, data)
+    elif network is not None:
         record = _from_name(network, data)
     elif baseline is not None:
-        record = workflow.baseline(config, triangle, baseline)
+        record = workflow.baseline(config, domain, baseline)
     else:
         record = _from_trial(config, trial)
     record = replace(record, seed=config.search.seed + 1 if seed is None else seed)
@@ -191,14 +196,7 @@ def _from_trial(config: StudyConfig, trial: str | int) -> Record:
         )
     found = find_trial(searched, trial)
     known = Record.from_trial(found)
-    return Record(
-        architecture=known.architecture,
-        source=known.source,
-        model=known.model,
-        seed=known.seed,
-        rule=known.rule,
-        repeats=found.number,
-    )
+    return known.again(seed=known.seed, repeats=found.number)
 
 
 def _from_name(name: str, data: Dataset) -> Record:
@@ -206,6 +204,29 @@ def _from_name(name: str, data: Dataset) -> Record:
         resolution=data.resolution, num_classes=len(data.classes), in_channels=data.channels
     )
     return Record(architecture=network, source="classic", model=name, seed=0)
+
+
+def _from_file(path: str) -> Record:
+    found = read_network(Path(path))
+    return Record(
+        architecture=found.architecture,
+        source="rule" if found.rule else "classic",
+        model=found.name,
+        seed=0,
+        rule=found.rule.to_list() if found.rule else None,
+    )
+
+
+def _for_data(record: Record, data: Dataset) -> Record:
+    """The record, if its network has the data's classes and channels."""
+    network = record.architecture
+    for name, has, needs in (
+        ("num_classes", network.num_classes, len(data.classes)),
+        ("in_channels", network.in_channels, data.channels),
+    ):
+        if has != needs:
+            raise InputError(f"{name}: {record.model} has {has}, the data {needs}; write {needs} into its file")
+    return record
 
 
 def _write(model: nn.Module, path: Path) -> None:

@@ -59,7 +59,5 @@ class _Part(optuna.Study):
         trials = super()._get_trials(deepcopy, states, use_cache)
         return [trial for trial in trials if trial.params.get(self._group) == self._value]
 
-    def get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None
-    ) -> list[FrozenTrial]:
+    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
         return self._get_trials(deepcopy, states)

@@ -9,7 +9,7 @@ from scaler.architecture import Architecture, Shapes
 from scaler.budget import Budget
 from scaler.errors import InputError
 from scaler.rounding import FloatArray
-from scaler.scaling import RULES, Shares, fit_shapes, fit_to_budget
+from scaler.scaling import RULES, Shares, fit_shapes, fit_to_budget, lattice
 
 _DIVISIONS = 50
 
@@ -108,12 +108,7 @@ class Triangle(Region):
 
     def lattice(self, divisions: int = _DIVISIONS) -> FloatArray:
         """Rules on a regular grid over the triangle, corners included: (n, 3) shares in multiples of 1/divisions."""
-        points = [
-            (depth, width, divisions - depth - width)
-            for depth in range(divisions + 1)
-            for width in range(divisions + 1 - depth)
-        ]
-        return np.array(points, np.float64) / divisions
+        return lattice(divisions)
 
     def enumerate(self, divisions: int = _DIVISIONS) -> list[tuple[Shares, Architecture]]:
         """The distinct networks of the lattice, each with the middlemost of the rules that make it."""

@@ -93,6 +93,16 @@ RULES: dict[str, Shares] = {
 }
 
 
+def lattice(divisions: int) -> FloatArray:
+    """Rules on a regular grid over the triangle, corners included: (n, 3) shares in multiples of 1/divisions."""
+    points = [
+        (depth, width, divisions - depth - width)
+        for depth in range(divisions + 1)
+        for width in range(divisions + 1 - depth)
+    ]
+    return np.array(points, np.float64) / divisions
+
+
 def as_shares(rule: "Shares | Compound | str") -> Shares:
     """A rule in any of its forms, as shares; an unknown name raises `InputError`."""
     if isinstance(rule, str):
@@ -110,8 +120,10 @@ def parse_rule(text: str) -> Shares:
     try:
         return Shares(*map(float, parts))
     except ValueError as error:
-        raise error if isinstance(error, InputError) else InputError(
-            f"rule: {text!r} is no rule; give a name or three shares such as 0.2/0.5/0.3"
+        raise (
+            error
+            if isinstance(error, InputError)
+            else InputError(f"rule: {text!r} is no rule; give a name or three shares such as 0.2/0.5/0.3")
         ) from None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from scaler.config import StudyConfig, load_study
 from scaler.data import Dataset, Source, load_data, open_source
@@ -17,6 +17,7 @@ from scaler.errors import InputError, unknown
 from scaler.evaluator import TrainingEvaluator
 from scaler.executors import Driver, Observer, capacity, run_locally
 from scaler.hardware import pick_device
+from scaler.network_file import read_network
 from scaler.record import LEVEL, Record, has_record, is_finished
 from scaler.region import Triangle
 from scaler.samplers import Domain
@@ -39,11 +40,11 @@ def domain_of(config: StudyConfig, data: Source | Dataset | None = None) -> Doma
     )
 
 
-def study_data(config: StudyConfig) -> tuple[Domain, Dataset]:
-    """What a study searches, and its data decoded once for all networks of it."""
+def study_data(config: StudyConfig, side: int = 0) -> tuple[Domain, Dataset]:
+    """What a study searches, and its data decoded once for all networks of it, or at `side` pixels if larger."""
     source = open_source(config.data)
     domain = domain_of(config, source)
-    return domain, load_data(source, domain.largest_resolution)
+    return domain, load_data(source, max(side, domain.largest_resolution))
 
 
 def search(
@@ -161,8 +162,12 @@ def confirm(
         best_trial(searched)
         opened = open_study(config, "confirm")
         release_interrupted(opened)
-        present = {_identity(trial.user_attrs) for trial in opened.get_trials() if has_record(trial) and _is_wanted(trial)}
-        winners = [(trial, trial.number) for trial in _winners(config, searched, top)]
+        present = {
+            _identity(trial.user_attrs) for trial in opened.get_trials() if has_record(trial) and _is_wanted(trial)
+        }
+        winners: list[tuple[FrozenTrial, int | None]] = [
+            (trial, trial.number) for trial in _winners(config, searched, top)
+        ]
         if with_baselines:
             winners += [(trial, None) for trial in completed_trials(open_study(config, "baselines"))]
         for trial, number in winners:
@@ -176,7 +181,7 @@ def confirm(
     return opened
 
 
-def _winners(config: StudyConfig, searched: optuna.Study, top: int) -> list[optuna.trial.FrozenTrial]:
+def _winners(config: StudyConfig, searched: optuna.Study, top: int) -> list[FrozenTrial]:
     """The best `top` trials of each budget."""
     found = []
     for level in range(len(config.budgets.levels)) if config.has_levels else (None,):
@@ -190,10 +195,12 @@ def _winners(config: StudyConfig, searched: optuna.Study, top: int) -> list[optu
 def _enqueue(study: optuna.Study, config: StudyConfig, domain: Domain, entry: str) -> None:
     """Queues what a `warm_start` entry names, for every budget and space, each network once."""
     if entry.endswith(".json"):
-        architecture = load_architecture(config.root / entry)
+        architecture = read_network(config.root / entry).architecture
         fitting = [level for level in config.budgets.levels if level.admits(architecture.cost())]
         if not fitting:
-            raise InputError(f"search.warm_start: {entry} ({architecture.summary()}) is over the budget {config.budgets}")
+            raise InputError(
+                f"search.warm_start: {entry} ({architecture.summary()}) is over the budget {config.budgets}"
+            )
         record = Record(
             architecture=architecture,
             source="discovered",
@@ -243,11 +250,11 @@ def _key(attributes: Mapping[str, Any]) -> tuple[str, str, int]:
     return attributes["model"], attributes["digest"], attributes["seed"]
 
 
-def _is_wanted(trial: optuna.trial.FrozenTrial) -> bool:
+def _is_wanted(trial: FrozenTrial) -> bool:
     return is_finished(trial) or not trial.state.is_finished()
 
 
-def _trained(study: optuna.Study, record: Record) -> optuna.trial.FrozenTrial | None:
+def _trained(study: optuna.Study, record: Record) -> FrozenTrial | None:
     """The completed trial of the same network and seed, if the study has one."""
     for trial in completed_trials(study):
         attributes = trial.user_attrs
@@ -256,7 +263,7 @@ def _trained(study: optuna.Study, record: Record) -> optuna.trial.FrozenTrial | 
     return None
 
 
-def _reference(known: optuna.trial.FrozenTrial, attributes: dict[str, Any]) -> optuna.trial.FrozenTrial:
+def _reference(known: FrozenTrial, attributes: dict[str, Any]) -> FrozenTrial:
     """A completed trial that repeats a known one under a baseline's name."""
     return create_trial(
         value=known.value,

@@ -20,10 +20,10 @@ import scaler
 from scaler import InputError
 from scaler.board import COLUMNS, unranked
 from scaler.record import Record
-from scaler.samplers import distributions, shares_to_params
+from scaler.region import Triangle
 from scaler.study import existing_study, finished_trials, open_study
 from scaler.training import train
-from scaler.workflow import study_data, triangle_of
+from scaler.workflow import domain_of, study_data
 from tests.conftest import FULL, TINY_STUDY
 
 
@@ -89,7 +89,7 @@ def test_a_second_run_of_anything_trains_nothing() -> None:
 def test_a_baseline_that_the_search_has_trained_is_referenced() -> None:
     config = scaler.load_study("tiny", {"search.trials": 1, "recipe.epochs": 1})
     study = open_study(config)
-    study.enqueue_trial(shares_to_params(scaler.RULES["width"]))
+    study.enqueue_trial(domain_of(config).params((0, 0, 0), Triangle.point(scaler.RULES["width"])))
     scaler.search(config, resume=True)
     assert study.trials[0].user_attrs["rule"] == [0, 1, 0]
     trained = {trial.user_attrs["model"]: trial for trial in scaler.baselines(config).trials}
@@ -236,10 +236,10 @@ def test_a_killed_search_is_resumed_without_loss(tiny: Path, repeat: int) -> Non
 def test_a_trial_that_died_while_its_record_was_written_is_no_obstacle(tiny: Path) -> None:
     config = scaler.load_study("tiny", {"search.trials": 2, "recipe.epochs": 1})
     study = open_study(config)
-    record = Record(architecture=triangle_of(config).root, source="discovered", model="tiny#0", seed=0)
+    record = Record(architecture=domain_of(config).region().root, source="discovered", model="tiny#0", seed=0)
     attributes = list(record.to_attributes().items())
     for written in range(len(attributes)):
-        trial = study.ask(distributions())
+        trial = study.ask(domain_of(config).distributions)
         for name, value in attributes[:written]:
             trial.set_user_attr(name, value)
     scaler.search(config, resume=True)

@@ -8,6 +8,7 @@ import click
 
 from scaler import __version__
 from scaler.cli.data import data
+from scaler.cli.fit import fit
 from scaler.cli.networks import classics, describe, families
 from scaler.cli.predict import predict
 from scaler.cli.results import export, leaderboard
@@ -41,6 +42,7 @@ def cli() -> None:
     scaler baselines quickstart     train what it is measured against
     scaler confirm quickstart       retrain the winner and measure its test accuracy
     scaler leaderboard quickstart   see them side by side
+    scaler fit quickstart           see which split is best, and how sure that is
     scaler train quickstart         train the winner to the end
     scaler export quickstart        hand the winner over to timm
     scaler predict DIR IMAGE...     classify images with it
@@ -57,6 +59,7 @@ _COMMANDS = (
     baselines,
     confirm,
     leaderboard,
+    fit,
     train,
     export,
     predict,

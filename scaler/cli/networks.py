@@ -1,14 +1,20 @@
 """Commands about networks as data: families, classics, describe."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scaler.architecture import Architecture
+from scaler.budget import Budget
 from scaler.cli.output import print_json, print_table
 from scaler.errors import InputError, unknown
 from scaler.families import CLASSICS, FAMILIES
+from scaler.region import Triangle
+
+if TYPE_CHECKING:
+    from scaler.config import StudyConfig
 
 
 @click.command()
@@ -81,35 +87,56 @@ def describe(name: str, depth: float, width: float, resolution: int | None, laye
 
 
 def _describe_study(name: str, as_json: bool) -> None:
+    config = load_named_study(name, CLASSICS, "network or study")
+    from scaler.workflow import domain_of
+
+    domain = domain_of(config)
+    regions: list[dict[str, Any]] = []
+    for (_, space, setting), region in domain.regions():
+        chosen = config.spaces[space].settings()[setting]
+        regions.append(
+            {
+                **record_of(f"{domain.label(space)} base", region.base),
+                "depths": region.base.depths,
+                "widths": region.base.widths,
+                "budget": region.budget.limits,
+                "choices": chosen,
+                "factor": round(1 / float(region.budget.usage(region.base.cost())), 4),
+                "networks": len(region.every()[0]) if isinstance(region, Triangle) else None,
+            }
+        )
+    if as_json:
+        print_json({"name": config.name, "budget": config.budgets.to_table(), "bases": regions})
+        return
+    families = ", ".join(dict.fromkeys(space.family for space in config.spaces))
+    click.echo(f"Study {config.name}: how to split {config.budgets} over depth, width and resolution of {families}.")
+    click.echo(f"Data {config.data.name}, {config.recipe.epochs} epochs, {config.search.trials} trials.")
+    click.echo("Every network grows one of these bases by its factor, to the budget:")
+    with_choices = any(row["choices"] for row in regions)
+    rows = []
+    for row in regions:
+        chosen = ", ".join(f"{key}={value}" for key, value in row.pop("choices").items())
+        shown = row | {
+            "budget": str(Budget(**row["budget"])),
+            "depths": "-".join(map(str, row["depths"])),
+            "widths": "-".join(map(str, row["widths"])),
+            "networks": "many" if row["networks"] is None else row["networks"],
+        }
+        rows.append(shown | ({"choices": chosen} if with_choices else {}))
+    print_table(tuple(rows[0]), [with_commas(row) for row in rows])
+
+
+def load_named_study(
+    name: str, networks: Iterable[str], kind: str, overrides: Mapping[str, Any] | None = None
+) -> "StudyConfig":
+    """The study of a name that is none of `networks`; raises `InputError`, naming both if it is no study either."""
     try:
         from scaler.config import load_study
 
-        config = load_study(name)
+        return load_study(name, overrides)
     except InputError as error:
         looks_like_study = Path(name).exists() or "/" in name or name.endswith(".toml")
-        raise error if looks_like_study else unknown("network or study", name, CLASSICS) from None
-    from scaler.workflow import triangle_of
-
-    triangle = triangle_of(config)
-    base, networks = triangle.base, len(triangle.enumerate())
-    factor = 1 / float(config.budget.usage(base.cost()))
-    if as_json:
-        print_json(
-            {
-                "name": config.name,
-                "budget": config.budget.limits,
-                "base": {**record_of(config.space.base, base), "depths": base.depths, "widths": base.widths},
-                "factor": round(factor, 4),
-                "networks": networks,
-            }
-        )
-        return
-    click.echo(f"Study {config.name}: how to split {config.budget} over depth, width and resolution of {base.family}.")
-    click.echo(f"Data {config.data.name}, {config.recipe.epochs} epochs, {config.search.trials} trials.")
-    click.echo(f"Base: {config.space.base} at {base.summary()}; every rule grows it {factor:.2f} times.")
-    click.echo(f"Distinct networks within budget: {networks}.")
-    record = record_of(f"{config.space.base} base", base)
-    print_table(tuple(record), [with_commas(record)])
+        raise error if looks_like_study else unknown(kind, name, networks) from None
 
 
 def _knobs(cls: type[Architecture]) -> list[str]:

@@ -113,14 +113,14 @@ def baselines(study: str, workers: int | None, storage: str | None) -> None:
 
 @click.command()
 @study_argument
-@click.option("--top", type=int, default=1, show_default=True, metavar="K", help="Best networks to retrain, of each budget.")
+@click.option(
+    "--top", type=int, default=1, show_default=True, metavar="K", help="Best networks to retrain, of each budget."
+)
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="Seeds for each.")
 @click.option("--baselines", "with_baselines", is_flag=True, help="Retrain the baselines as well.")
 @workers_option
 @storage_option
-def confirm(
-    study: str, top: int, seeds: int, with_baselines: bool, workers: int | None, storage: str | None
-) -> None:
+def confirm(study: str, top: int, seeds: int, with_baselines: bool, workers: int | None, storage: str | None) -> None:
     """Retrain the best networks with fresh seeds and measure their test accuracy.
 
     \b

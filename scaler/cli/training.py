@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @study_argument
 @click.option("--trial", default="best", show_default=True, metavar="best|N|DIGEST", help="Network of the search.")
-@click.option("--network", metavar="NAME", help="A classic at full size in place of a trial, e.g. resnet18.")
+@click.option("--network", metavar="NAME|FILE", help="A classic at full size, or a .json of scaler scale --to.")
 @click.option("--baseline", metavar="NAME", help="A baseline: depth, width, resolution, compound or classic.")
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Epochs, if not those of the recipe.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed; by default one the search has not used.")
@@ -44,6 +44,7 @@ def train(
     \b
     Examples: scaler train studies/quickstart --epochs 50 --test
               scaler train studies/quickstart --network resnet18 --devices 2
+              scaler train studies/quickstart --network family/quickstart-6M.json
               torchrun --nnodes 2 --nproc-per-node 8 -m scaler train studies/quickstart --epochs 300
     """
     from scaler.config import load_study

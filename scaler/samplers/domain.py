@@ -156,7 +156,9 @@ class Domain:
         drawn: list[tuple[dict[str, Any], FloatArray]] = []
         for place in places:
             region = self.region(*place)
-            points, shapes = region.every() if whole and isinstance(region, Triangle) else region.draw(rng, n // len(places))
+            points, shapes = (
+                region.every() if whole and isinstance(region, Triangle) else region.draw(rng, n // len(places))
+            )
             rows = self._rows(place, region, shapes)
             drawn.extend((self.params(place, point), row) for point, row in zip(points.tolist(), rows, strict=True))
         if len(drawn) > n:
@@ -197,7 +199,9 @@ class Domain:
             for name, values in base.choices.items():
                 chosen = _category(self._settings[space][setting][name]) if here else None
                 constants.extend(float(_category(value) == chosen) for value in values)
-        rows = np.column_stack([*columns, *np.broadcast_to(np.array(constants)[:, None], (len(constants), len(shapes)))])
+        rows = np.column_stack(
+            [*columns, *np.broadcast_to(np.array(constants)[:, None], (len(constants), len(shapes)))]
+        )
         for index, base in enumerate(self.spaces):
             if base.mode == "stages":
                 first = self._first[index].base
@@ -217,7 +221,8 @@ def _labels(spaces: Sequence[Space]) -> list[str]:
     """The spaces' bases, numbered where one occurs more than once."""
     bases = [space.base for space in spaces]
     return [
-        base if bases.count(base) == 1 else f"{base}-{bases[: index + 1].count(base)}" for index, base in enumerate(bases)
+        base if bases.count(base) == 1 else f"{base}-{bases[: index + 1].count(base)}"
+        for index, base in enumerate(bases)
     ]
 
 

@@ -10,7 +10,7 @@ from scaler.cli.progress import Progress
 from scaler.evaluation import Result
 from scaler.executors import Driver
 from scaler.study import open_study
-from scaler.workflow import triangle_of
+from scaler.workflow import domain_of
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -30,7 +30,7 @@ def test_a_line_for_each_network_in_training_and_one_for_the_whole() -> None:
     config = load_study("tiny", {"search.trials": 5})
     screen = console()
     progress = Progress(5, 4, screen)
-    driver = Driver(open_study(config), config, triangle_of(config), progress)
+    driver = Driver(open_study(config), config, domain_of(config), progress)
     assert seen(progress, screen)[0].startswith("starting")
     jobs = [driver.ask() for _ in range(3)]
     for job in jobs:
@@ -65,7 +65,7 @@ def test_the_time_left_counts_what_is_half_done() -> None:
     config = load_study("tiny", {"search.trials": 4})
     screen = console()
     progress = Progress(4, 4, screen)
-    driver = Driver(open_study(config), config, triangle_of(config), progress)
+    driver = Driver(open_study(config), config, domain_of(config), progress)
     for _ in range(2):
         job = driver.ask()
         assert job is not None
@@ -79,7 +79,7 @@ def test_a_death_is_told_and_narrow_terminals_keep_a_line_for_each() -> None:
     config = load_study("tiny", {"search.trials": 4})
     screen = console(width=50)
     progress = Progress(4, 4, screen)
-    driver = Driver(open_study(config), config, triangle_of(config), progress)
+    driver = Driver(open_study(config), config, domain_of(config), progress)
     job = driver.ask()
     assert job is not None
     driver.begin(job)
@@ -92,7 +92,7 @@ def test_a_death_is_told_and_narrow_terminals_keep_a_line_for_each() -> None:
 def test_without_a_number_of_networks_those_queued_are_counted() -> None:
     config = load_study("tiny")
     study = open_study(config, "confirm")
-    job = Driver(open_study(config), config, triangle_of(config)).ask()
+    job = Driver(open_study(config), config, domain_of(config)).ask()
     assert job is not None
     for _ in range(3):
         study.enqueue_trial({}, user_attrs=job.record.to_attributes())

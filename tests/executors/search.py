@@ -9,12 +9,12 @@ from pathlib import Path
 from scaler import load_study
 from scaler.executors import Capacity, Driver, run_locally
 from scaler.study import open_study
-from scaler.workflow import triangle_of
+from scaler.workflow import domain_of
 from tests.executors.evaluators import Calls, Slow
 
 if __name__ == "__main__":
     config = load_study("tiny")
-    driver = Driver(open_study(config), config, triangle_of(config))
+    driver = Driver(open_study(config), config, domain_of(config))
     try:
         run_locally(driver, Slow(Calls(Path(sys.argv[1])), seconds=60), Capacity(2, 1))
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from scaler.config import StudyConfig
 from scaler.evaluation import Evaluator
 from scaler.executors import Capacity, Driver, Job, Observer, run_locally
 from scaler.study import finished_trials, open_study, release_interrupted, taken_digests
-from scaler.workflow import triangle_of
+from scaler.workflow import domain_of
 from tests.executors.evaluators import Calls, Flaky, Slow, Worsening, table
 
 Execute = Callable[[Driver, Evaluator], None]
@@ -72,7 +72,7 @@ class Watcher(Observer):
 
 def run(config: StudyConfig, execute: Execute, evaluator: Evaluator, observer: Observer | None = None) -> optuna.Study:
     study = open_study(config)
-    execute(Driver(study, config, triangle_of(config), observer), evaluator)
+    execute(Driver(study, config, domain_of(config), observer), evaluator)
     return study
 
 
@@ -138,7 +138,7 @@ def test_an_interrupt_queues_the_networks_at_hand_again(execute: Execute, calls:
 def test_queued_networks_do_not_exceed_the_number_of_trials(execute: Execute) -> None:
     config = load_study("tiny", {"search.trials": 6})
     study = open_study(config)
-    driver = Driver(study, config, triangle_of(config))
+    driver = Driver(study, config, domain_of(config))
     for job in [driver.ask() for _ in range(4)]:
         assert job is not None
         driver.begin(job)
@@ -152,7 +152,7 @@ def test_queued_networks_do_not_exceed_the_number_of_trials(execute: Execute) ->
 def test_what_a_dead_process_left_running_is_run_again(execute: Execute) -> None:
     config = load_study("tiny", {"search.trials": 3})
     study = open_study(config)
-    job = Driver(study, config, triangle_of(config)).ask()
+    job = Driver(study, config, domain_of(config)).ask()
     assert job is not None
     assert release_interrupted(study) == 1
     run(config, execute, table)
@@ -166,7 +166,7 @@ def test_a_small_space_ends_cleanly(execute: Execute) -> None:
     watcher = Watcher()
     study = run(config, execute, table, watcher)
     assert 1 < watcher.networks == len(finished_trials(study)) < 1000
-    assert watcher.networks >= len(triangle_of(config).enumerate())
+    assert watcher.networks >= len(domain_of(config).enumerate())
 
 
 def test_a_network_past_its_time_limit_fails_and_the_search_goes_on(execute: Execute, calls: Calls) -> None:

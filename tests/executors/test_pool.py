@@ -20,7 +20,7 @@ from scaler.evaluator import TrainingEvaluator
 from scaler.executors import Capacity, Driver, Job, run_locally
 from scaler.recipe import Recipe
 from scaler.study import existing_study, finished_trials, open_study
-from scaler.workflow import study_data, triangle_of
+from scaler.workflow import domain_of, study_data
 from tests.conftest import FULL
 from tests.executors.evaluators import Calls, Killed, Slow, Threads, Unloadable
 from tests.executors.test_contract import Watcher, calls, run
@@ -83,7 +83,7 @@ def test_a_killed_workers_network_is_run_again(calls: Calls) -> None:
 
 def test_a_network_that_kills_its_workers_fails_with_the_reason_and_the_search_goes_on(calls: Calls) -> None:
     config = load_study("tiny", {"search.trials": 5})
-    asked = Driver(open_study(load_study("tiny", {"name": "asked"})), config, triangle_of(config)).ask()
+    asked = Driver(open_study(load_study("tiny", {"name": "asked"})), config, domain_of(config)).ask()
     assert asked is not None
     deadly = asked.record.architecture.digest  # the first network of an equal study
     study = run(config, in_two, Killed(calls, digest=deadly))
@@ -99,7 +99,7 @@ def test_a_network_that_kills_its_workers_fails_with_the_reason_and_the_search_g
 def test_deaths_are_counted_over_restarts(calls: Calls) -> None:
     config = load_study("tiny", {"search.trials": 1})
     study = open_study(config)
-    driver = Driver(study, config, triangle_of(config))
+    driver = Driver(study, config, domain_of(config))
     job = driver.ask()
     assert job is not None
     driver.died(job, "worker died: signal 9")
@@ -172,7 +172,7 @@ def test_workers_have_the_threads_they_were_given() -> None:
     for threads in (1, 2):
         named = load_study("tiny", {"search.trials": 1, "name": f"threads-{threads}"})
         study = open_study(named)
-        run_locally(Driver(study, config, triangle_of(named)), Threads(), Capacity(2, threads))
+        run_locally(Driver(study, config, domain_of(named)), Threads(), Capacity(2, threads))
         assert study.trials[0].user_attrs["device"] == f"{threads} {threads} {threads}"
 
 
@@ -199,7 +199,7 @@ def test_training_goes_to_workers_and_gives_what_it_gives_here() -> None:
     for name, capacity in (("here", Capacity(1, 1)), ("there", TWO)):
         named = load_study("tiny", {"search.trials": 2, "name": name})
         study = open_study(named)
-        run_locally(Driver(study, named, triangle_of(named)), evaluator, capacity)
+        run_locally(Driver(study, named, domain_of(named)), evaluator, capacity)
         values.append({trial.user_attrs["digest"]: trial.value for trial in study.trials})
     assert values[0] == values[1]
     assert all(value is not None for value in values[0].values())

@@ -31,7 +31,6 @@ def test_the_posterior_is_scikit_learns(data: tuple[FloatArray, ...]) -> None:
     assert mean == pytest.approx(expected_mean, abs=1e-9)
     assert deviation == pytest.approx(expected_deviation, abs=1e-9)
     assert process.mean(new) == pytest.approx(expected_mean, abs=1e-9)
-    assert process.best_mean() == pytest.approx(peer.predict(x).max(), abs=1e-9)
 
 
 def test_believing_moves_no_mean_and_leaves_less_doubt(data: tuple[FloatArray, ...]) -> None:

@@ -1,0 +1,90 @@
+"""The best rule of the triangle, the region that holds it, and whether it is the same for every budget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import chi2
+
+from scaler.errors import InputError
+from scaler.laws.surface import Surface
+from scaler.rounding import FloatArray
+from scaler.scaling import Shares, lattice
+
+LEVEL = 0.95
+"""The probability with which a region holds the best rule."""
+
+_THRESHOLD = float(chi2.ppf(LEVEL, 2))
+_REGION = lattice(25)
+_FINE = lattice(100)
+_NEARBY = 0.06  # within it of the coarse grid's best rule, the fine grid is searched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimum:
+    """The best rule, as fitted.
+
+    shares  depth, width, resolution; `shares.compound()` is the rule as α, β, γ with α·β²·γ² = 2
+    region  rules (m, 3) of a regular grid over the triangle that may be the best one, at the level of 95 %
+    area    the part of the triangle, from 0 to 1, that the region takes up: 1 says that the data tell nothing
+    """
+
+    shares: Shares
+    region: FloatArray
+    area: float
+
+    @property
+    def ranges(self) -> list[tuple[float, float]]:
+        """The smallest and the largest share of depth, of width, of resolution in the region."""
+        rules = np.vstack([self.region, self.shares.to_list()])
+        return list(zip(rules.min(axis=0).tolist(), rules.max(axis=0).tolist(), strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """The best rule over several budgets, taken to be the same for all, and how far the data bear that out.
+
+    optimum    the common best rule
+    statistic  evidence against there being one, that is for the best rule to move with the budget: the least sum, over
+               all rules, of the evidence that each budget has against the rule
+    degrees_of_freedom, p_value  of that statistic's χ² distribution if there is one; for a best rule on an edge of the
+               triangle the p value is too large rather than too small
+    """
+
+    optimum: Optimum
+    statistic: float
+    degrees_of_freedom: int
+    p_value: float
+
+
+def optimum(surface: Surface) -> Optimum:
+    """The surface's highest rule, and all those that could be: the likelihood-ratio region of `Surface.against`."""
+    best = _FINE[int(np.argmax(surface.response(_FINE)))]
+    return _optimum(best, surface.against(_REGION))
+
+
+def common_optimum(surfaces: Sequence[Surface]) -> Common:
+    """The one rule that the surfaces, one a budget, best agree on; each keeps its own height and shape.
+
+    Raises `InputError` for fewer than two surfaces.
+    """
+    if len(surfaces) < 2:
+        raise InputError(f"study: {len(surfaces)} budget; whether the best rule moves takes at least 2")
+    coarse = np.sum([surface.against(_REGION) for surface in surfaces], axis=0)
+    near = _FINE[np.abs(_FINE - _REGION[int(np.argmin(coarse))]).max(axis=1) < _NEARBY]
+    fine = np.sum([surface.against(near) for surface in surfaces], axis=0)
+    least = float(fine.min())
+    freedom = 2 * (len(surfaces) - 1)
+    return Common(
+        optimum=_optimum(near[int(np.argmin(fine))], coarse - least),
+        statistic=least,
+        degrees_of_freedom=freedom,
+        p_value=float(chi2.sf(least, freedom)),
+    )
+
+
+def _optimum(best: FloatArray, against: FloatArray) -> Optimum:
+    inside = against <= _THRESHOLD
+    depth, width, _ = np.round(best, 6).tolist()
+    shares = Shares(depth, width, max(0.0, round(1 - depth - width, 6)))
+    return Optimum(shares=shares, region=_REGION[inside], area=float(inside.mean()))
