@@ -17,8 +17,7 @@ from scaler.record import Record, has_record, is_finished
 from scaler.study import existing_study
 
 COLUMNS = {
-    "rank": "1 is best: confirmed networks by mean test accuracy, then the others by the study's objective; equals share "
-    "the better place",
+    "rank": "1 is best: confirmed networks by mean test accuracy, then others by the study's objective; equals share",
     "model": "short name: study#trial, or what the baseline is",
     "family": "family of the architecture",
     "source": "discovered, rule or classic",
@@ -55,7 +54,8 @@ _VALUE = "value"
 def leaderboard(studies: Iterable[str | Path | StudyConfig | optuna.Study]) -> pd.DataFrame:
     """One row for every network that ran its full recipe.
 
-    First come the confirmed ones by their mean test accuracy, then the others by the study's objective. The columns are those of `COLUMNS`. Raises `InputError` for a study without results.
+    First come the confirmed ones by their mean test accuracy, then the others by the study's objective. The columns are
+    those of `COLUMNS`. Raises `InputError` for a study without results.
     """
     rows: list[dict[str, Any]] = []
     for study in studies:

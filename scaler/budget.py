@@ -137,14 +137,12 @@ class Budgets:
 
     def to_table(self) -> dict[str, object]:
         """The table that `from_table` reads."""
-        first, last = self.levels[0].limits, self.levels[-1].limits
-        if self.band:
-            return {
-                name: first[name] if first[name] == last[name] else f"{first[name]}..{last[name]}" for name in first
-            }
-        if len(self.levels) == 1:
-            return dict(first)
-        return {name: [level.limits[name] for level in self.levels] for name in first}
+        table: dict[str, object] = {}
+        for name in self.levels[0].limits:
+            amounts = [level.limits[name] for level in self.levels]
+            several: object = f"{amounts[0]}..{amounts[-1]}" if self.band else amounts
+            table[name] = several if amounts[0] != amounts[-1] else amounts[0]
+        return table
 
     def __str__(self) -> str:
         if self.band:

@@ -32,8 +32,8 @@ class SearchConfig:
     sampler        what proposes networks: budget (scaler's own), one of Optuna's moved onto the budget (tpe, gp, cmaes,
                    qmc), random, or grid
     startup        networks that fill the space before the budget sampler learns from them
-    warm_start     networks to evaluate first: rules (the classic ones all), a rule's name, shares such as 0.2/0.5/0.3, or
-                   a .json file with an architecture
+    warm_start     networks to evaluate first: rules (all that have a name), a rule's name, shares such as 0.2/0.5/0.3,
+                   or a .json file with an architecture
     pruner         which of Optuna's pruners stops hopeless trainings: successive_halving, hyperband, median or none
     seed           seed of the sampler and of every training
     growth         factor from the base's MACs to the budget, sensible between 4 and 32
@@ -142,6 +142,8 @@ class StudyConfig:
             raise InputError(f"name: {self.name!r} has a dot, which marks a study's parts; use '-' or '_'")
         if self.objective not in OBJECTIVES:
             raise unknown("objective", self.objective, OBJECTIVES)
+        if self.search.pruner == "hyperband" and self.has_levels:
+            raise InputError("search.pruner: hyperband cannot keep several budgets apart; choose successive_halving")
         for space in self.spaces:
             if self.recipe.drop_path and not FAMILIES[space.family].has_residual_blocks:
                 raise InputError(f"recipe.drop_path: {space.family} has no residual blocks to leave out; give 0")

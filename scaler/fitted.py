@@ -162,9 +162,9 @@ def scaled_series(
 ) -> list[Record]:
     """A study's family scaled by a rule: one network, not trained yet, for each budget in MACs.
 
-    Every network grows the base of the study's (first) space, at its largest budget, on the rule's ray to the largest within the budget. The budgets are `limits`,
-    or, for steps φ, the study's own times 2^φ, so that 0 is what the rule makes within the study. Raises `InputError`
-    for a budget that no network of the rule fits.
+    Every network grows the base of the study's first space, at its largest budget, on the rule's ray to the largest
+    within the budget. The budgets are `limits`, or, for steps φ, the study's own times 2^φ, so that 0 is what the rule
+    makes within the study. Raises `InputError` for a budget that no network of the rule fits.
     """
     config = study if isinstance(study, StudyConfig) else load_study(study)
     region = domain_of(config).region(len(config.budgets.levels) - 1)
@@ -231,7 +231,8 @@ def _budget_of(config: StudyConfig, record: Record) -> int:
         return limits["macs"]
     levels = [level.limits for level in config.budgets.levels]
     region = domain_of(config).region(levels.index(limits) if limits in levels else len(levels) - 1)
-    return region.at(RULES["uniform"]).cost().macs
+    macs: int = region.at(RULES["uniform"]).cost().macs
+    return macs
 
 
 def _arrays(macs: int, networks: Sequence[_Network]) -> Observations:

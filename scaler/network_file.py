@@ -1,4 +1,4 @@
-"""Networks in JSON files: what `scaler scale --to` writes, and `scaler train --network` and a search's warm start read."""
+"""Networks in JSON files: `scaler scale --to` writes them, `scaler train --network` and a warm start read them."""
 
 import json
 from dataclasses import dataclass

@@ -16,8 +16,10 @@ def make_pruner(name: str, epochs: int, group: str | None = None) -> BasePruner:
 
     epochs  of a full training. Successive halving looks first after a quarter of them, then after twice as many each
             time, and lets the better half go on (ASHA: Li et al., arXiv 1810.05934).
-    group   a parameter; trainings are compared with those alone that have the same value of it
+    group   a parameter; trainings are compared with those alone that have the same value of it. Not for hyperband,
+            which reads its trials from the storage by itself
     """
+    assert name != "hyperband" or group is None, "the study file's checks do not let it through"
     first = max(1, math.ceil(_SHARE_BEFORE_FIRST_RUNG * epochs))
     pruner: BasePruner
     match name:

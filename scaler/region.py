@@ -41,7 +41,7 @@ class Region(ABC):
 
     @abstractmethod
     def draw(self, random: np.random.Generator, count: int) -> tuple[FloatArray, Shapes]:
-        """Points (m, coordinates) drawn from all over the region, m at most `count`, and their networks, all distinct."""
+        """Points (m, coordinates) from all over the region, m at most `count`, and their networks, all distinct."""
 
     def fit(self, points: FloatArray) -> Shapes:
         """The networks of points (n, coordinates)."""
@@ -125,8 +125,8 @@ class Triangle(Region):
 class Stages(Region):
     """Every depth, every width and the resolution with a share of the growth of its own.
 
-    A coordinate is a number's share relative to the others': 0 leaves the base's number as it is, equal coordinates grow
-    the logarithms of MACs alike (width and resolution count half, since MACs grow with their square).
+    A coordinate is a number's share relative to the others': 0 leaves the base's number as it is, equal coordinates
+    multiply MACs alike (width and resolution count half, since MACs grow with their square).
     """
 
     @property
@@ -142,7 +142,8 @@ class Stages(Region):
         shares = np.zeros((len(points), stages + widths + 1))
         # A point that grows nothing grows everything alike.
         shares[:, columns] = np.where(points.any(axis=1, keepdims=True), points, 1.0)
-        return shares / shares.max(axis=1, keepdims=True)
+        scaled: FloatArray = shares / shares.max(axis=1, keepdims=True)
+        return scaled
 
     def draw(self, random: np.random.Generator, count: int) -> tuple[FloatArray, Shapes]:
         stages, total = len(self.base.depths), len(self.coordinates)

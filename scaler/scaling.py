@@ -151,8 +151,9 @@ def fit_shapes(
     """`fit_to_budget` for many rules at once.
 
     `shares` is (n, 3), or (n, stages + widths + 1) with a share of its own for each depth, each width and the
-    resolution, which then need not sum to 1. Returns the n networks and a bool array (n,) that says which are within budget; where it is
-    False, the network is the smallest that the rule can make. Raises `InputError` if the budget does not end a ray.
+    resolution, which then need not sum to 1. Returns the n networks and a bool array (n,) that says which are within
+    budget; where it is False, the network is the smallest that the rule can make. Raises `InputError` if the budget
+    does not end a ray.
     """
 
     exponents = shares / np.array([1, 2, 2])[axes_of(base, shares.shape[1])]

@@ -80,8 +80,9 @@ def search(
 def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = None) -> optuna.Study:
     """Trains what the discovered networks are measured against, under the study's own recipe, budgets and seed.
 
-    For each space and budget (of a band, its upper end) these are the three single-axis rules, the published compound rule and the classic shape shrunk in width. A network
-    that the search has trained with the same seed is referenced, not trained again. Returns the study NAME.baselines.
+    For each space and budget (of a band, its upper end) these are the three single-axis rules, the published compound
+    rule and the classic shape shrunk in width. A network that the search has trained with the same seed is referenced,
+    not trained again. Returns the study NAME.baselines.
     """
     config = _config(study)
     domain, data = study_data(config)

@@ -113,16 +113,17 @@ def _describe_study(name: str, as_json: bool) -> None:
     click.echo(f"Data {config.data.name}, {config.recipe.epochs} epochs, {config.search.trials} trials.")
     click.echo("Every network grows one of these bases by its factor, to the budget:")
     with_choices = any(row["choices"] for row in regions)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for row in regions:
-        chosen = ", ".join(f"{key}={value}" for key, value in row.pop("choices").items())
-        shown = row | {
+        choices = ", ".join(f"{key}={value}" for key, value in row.pop("choices").items())
+        shown: dict[str, Any] = {
+            **row,
             "budget": str(Budget(**row["budget"])),
             "depths": "-".join(map(str, row["depths"])),
             "widths": "-".join(map(str, row["widths"])),
             "networks": "many" if row["networks"] is None else row["networks"],
         }
-        rows.append(shown | ({"choices": chosen} if with_choices else {}))
+        rows.append(shown | ({"choices": choices} if with_choices else {}))
     print_table(tuple(rows[0]), [with_commas(row) for row in rows])
 
 

@@ -28,10 +28,10 @@ _REDRAWS = 4
 class CandidateSampler(BaseSampler):
     """Proposes candidates of a space, never one that is taken.
 
-    The points of all trials are taken, those of failed ones included, and of those that are running or queued. Parameters
-    outside the space, which a person may have queued, are passed over. When every candidate is taken (`unseen` is 0),
-    one of them is proposed again, with a warning. Every proposal follows from the seed, the trial's number and the
-    study's trials alone, so that a resumed search proposes what one that was never interrupted would have.
+    The points of all trials are taken, those of failed ones included, and of those that are running or queued.
+    Parameters outside the space, which a person may have queued, are passed over. When every candidate is taken
+    (`unseen` is 0), one of them is proposed again, with a warning. Every proposal follows from the seed, the trial's
+    number and the study's trials alone, so that a resumed search proposes what one never interrupted would have.
 
     space  where candidates come from
     seed   of the draws

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ _SPACE = "space"
 _REGIONS = {"compound": Triangle, "stages": Stages}
 _MAX_ENUMERATED = 16
 """Regions that are counted out; of more, points are drawn."""
+_SPARE = 1.5
+"""Points drawn for one that is wanted, since some of them are the same network."""
 
 Place = tuple[int, int, int]
 """A region of the domain: level of the budget, space, setting of the space's choices."""
@@ -44,8 +47,8 @@ class Proposal:
 class Domain:
     """All networks of a study's spaces within its budgets, as a `CandidateSpace`.
 
-    Each budget, space and setting of the space's choices is a region; a candidate is a point of one of them. Where there
-    are several spaces, each has parameters of its own, and those of the others say nothing.
+    Each budget, space and setting of the space's choices is a region; a candidate is a point of one of them. Where
+    there are several spaces, each has parameters of its own, and those of the others say nothing.
 
     spaces      what the search chooses from
     budgets     what a network may cost
@@ -156,9 +159,10 @@ class Domain:
         drawn: list[tuple[dict[str, Any], FloatArray]] = []
         for place in places:
             region = self.region(*place)
-            points, shapes = (
-                region.every() if whole and isinstance(region, Triangle) else region.draw(rng, n // len(places))
-            )
+            if whole and isinstance(region, Triangle):
+                points, shapes = region.every()
+            else:
+                points, shapes = region.draw(rng, math.ceil(_SPARE * n / len(places)))
             rows = self._rows(place, region, shapes)
             drawn.extend((self.params(place, point), row) for point, row in zip(points.tolist(), rows, strict=True))
         if len(drawn) > n:
