@@ -102,7 +102,7 @@ class Slow:
 
 @dataclass(frozen=True)
 class Killed:
-    """Kills its own process when it first meets one of the first `networks` networks, and whenever it meets `digest`."""
+    """Kills its own process when it first meets each of the first `networks` networks, and whenever at `digest`."""
 
     calls: Calls
     networks: int = 0
