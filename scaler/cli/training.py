@@ -47,8 +47,12 @@ def train(
               torchrun --nnodes 2 --nproc-per-node 8 -m scaler train studies/quickstart --epochs 300
     """
     from scaler.config import load_study
+    import optuna
+
     from scaler.distributed import joined, launch
     from scaler.final import train_final
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     config = load_study(study, {"storage.url": storage})
     with joined() as group:
