@@ -46,9 +46,9 @@ def train(
               scaler train studies/quickstart --network resnet18 --devices 2
               torchrun --nnodes 2 --nproc-per-node 8 -m scaler train studies/quickstart --epochs 300
     """
-    from scaler.config import load_study
     import optuna
 
+    from scaler.config import load_study
     from scaler.distributed import joined, launch
     from scaler.final import train_final
 
