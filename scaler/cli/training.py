@@ -47,9 +47,13 @@ def train(
               scaler train studies/quickstart --network family/quickstart-6M.json
               torchrun --nnodes 2 --nproc-per-node 8 -m scaler train studies/quickstart --epochs 300
     """
+    import optuna
+
     from scaler.config import load_study
     from scaler.distributed import joined, launch
     from scaler.final import train_final
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     config = load_study(study, {"storage.url": storage})
     with joined() as group:

@@ -1,21 +1,35 @@
 """What a recipe asks for, made of timm's parts."""
 
+import functools
 from typing import Any
 
 import torch
 from timm.data import Mixup
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, get_optimizer_class
 from timm.scheduler import create_scheduler_v2
 from torch import nn
 
 from scaler.data import Augmentation, Dataset
 from scaler.recipe import Recipe
 
+_FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+
 
 def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """timm's optimizer over the model's parameters, biases and norms without weight decay."""
+    """timm's optimizer over the model's parameters, biases and norms without weight decay.
+
+    Torch's own are asked for their fused step, which for small networks is several times faster on every device.
+    """
+    named = get_optimizer_class(recipe.optimizer)
+    kind = named.func if isinstance(named, functools.partial) else named
+    options: dict[str, Any] = {"fused": True} if kind in _FUSED else {}
     made: torch.optim.Optimizer = create_optimizer_v2(
-        model, opt=recipe.optimizer, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, momentum=recipe.momentum
+        model,
+        opt=recipe.optimizer,
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        momentum=recipe.momentum,
+        **options,
     )
     return made
 

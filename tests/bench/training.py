@@ -4,7 +4,7 @@ Both use the network that the published compound rule makes within the quickstar
 digits, with that study's recipe. The bare loop has one batch in memory and no data to wait for. The plain script is
 what one writes with torchvision alone: the digits as PNG files, `ImageFolder`, PIL transforms, a `DataLoader` with as
 many worker processes as there are cores or none, whichever is faster, tensors in torch's default layout (NCHW). Both
-sides take the same steps with the same optimizer, schedule, augmentation and threads."""
+sides take the same steps with the same optimizer (scaler uses its fused form), schedule, augmentation and threads."""
 
 import statistics
 import tempfile
@@ -28,7 +28,7 @@ from scaler.hardware import memory_format, pick_device
 from scaler.models import build
 from scaler.recipe import Recipe
 from scaler.scaling import RULES
-from scaler.training.parts import optimizer, schedule
+from scaler.training.parts import schedule
 from scaler.training.training import Training
 from scaler.workflow import study_data
 
@@ -45,13 +45,19 @@ def write_pictures(split: Split, classes: Iterable[str], folder: Path) -> None:
         picture.save(place / f"{number}.png")
 
 
+def plain_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer as torch makes it where nothing is asked for."""
+    assert recipe.optimizer == "adamw"
+    return torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
 def bare_rate(network: Architecture, batch: tuple[torch.Tensor, torch.Tensor], recipe: Recipe, steps: int) -> float:
     """Images a second of forward, backward and step over and over on one batch."""
     model = build(network).train()
     layout = memory_format(model, pick_device())
     model = model.to(pick_device(), memory_format=layout)
     images, labels = batch[0].to(memory_format=layout), batch[1]
-    stepping = optimizer(model, recipe)
+    stepping = plain_optimizer(model, recipe)
     started = time.perf_counter()
     for _ in range(steps):
         stepping.zero_grad()
@@ -100,7 +106,7 @@ def plain_loader(folder: Path, side: int, data: Dataset, recipe: Recipe, workers
 def plain_epochs(network: Architecture, loader: DataLoader, recipe: Recipe) -> Iterator[tuple[nn.Module, float]]:
     """The network after each epoch of a plain training, and the seconds that the epoch took."""
     model = build(network).to(pick_device())
-    stepping = optimizer(model, recipe)
+    stepping = plain_optimizer(model, recipe)
     falling = schedule(stepping, recipe, len(loader))
     update = 0
     for _ in range(recipe.epochs):

@@ -119,8 +119,12 @@ def test_an_interrupt_queues_the_networks_at_hand_again(execute: Execute, calls:
     config = load_study("tiny", {"search.trials": 6})
     watcher = Impatient()
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        run(config, execute, Slow(calls, seconds=60, only=frozenset({4, 5})), watcher)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(config, execute, Slow(calls, seconds=60, only=frozenset({4, 5})), watcher)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - began < 30
     study = open_study(config)
     assert not study.get_trials(states=(TrialState.RUNNING,))
