@@ -225,12 +225,14 @@ def _from_file(path: Path) -> Record:
     if not isinstance(content, dict) or not isinstance(content.get("architecture", content), dict):
         raise InputError(f"network: {path} holds no architecture; scaler scale --to writes such files")
     rule = content.get("rule")
+    if rule is not None and not (isinstance(rule, list) and len(rule) == 3):
+        raise InputError(f"rule: {rule} is not three shares; leave it out, or write depth, width and resolution")
     return Record(
         architecture=from_dict(content.get("architecture", content)),
         source="rule" if rule else "classic",
         model=str(content.get("name", path.stem)),
         seed=0,
-        rule=Shares(*rule).to_list() if isinstance(rule, list) and len(rule) == 3 else None,
+        rule=Shares(*rule).to_list() if rule else None,
     )
 
 
