@@ -8,14 +8,14 @@ from optuna.trial import create_trial
 
 from scaler.config import StudyConfig, load_study
 from scaler.record import Record
-from scaler.scaling import RULES, Shares
+from scaler.scaling import RULES
 from scaler.study import open_study
 from scaler.workflow import triangle_of
 from tests.laws.planted import PLACES, TOP, observed, quadratic
 
 
 def planted_study(
-    folder: Path, macs: str, count: int = 24, *, best: float = TOP, place: str = "inside", noise: float = 0.002
+    folder: Path, macs: str, count: int = 16, *, best: float = TOP, place: str = "inside", noise: float = 0.002
 ) -> StudyConfig:
     """A searched study with baselines within `macs`, whose best rule is at `place` and comes to an accuracy of `best`.
 
@@ -25,18 +25,19 @@ def planted_study(
     triangle = triangle_of(config)
     rng = np.random.default_rng(0)
     truth = quadratic(PLACES[place])
-    shares, values = observed(truth, count, noise, rng)
+    shares, values = observed(truth, 4 * count, noise, rng)
+    networks = [triangle.base.at(shapes, index) for shapes in [triangle.fit(shares)] for index in range(len(shares))]
     study = open_study(config)
-    for number, (rule, value) in enumerate(zip(shares.tolist(), (values + best - TOP).tolist(), strict=True)):
-        record = Record(
-            architecture=triangle.at(Shares(*rule)),
-            source="discovered",
-            model=f"{config.name}#{number}",
-            seed=0,
-            rule=rule,
-            epochs=2,
-        )
-        add(study, record, value, {1: value + rng.normal(0, 0.005), 2: value})
+    taken = {triangle.at(rule).digest for rule in RULES.values()}
+    number = 0
+    for network, rule, value in zip(networks, shares.tolist(), (values + best - TOP).tolist(), strict=True):
+        if number == count or network.digest in taken:
+            continue
+        taken.add(network.digest)
+        model = f"{config.name}#{number}"
+        record = Record(architecture=network, source="discovered", model=model, seed=0, rule=rule, epochs=2)
+        add(study, record, value, {1: value + rng.normal(0, 0.003), 2: value})
+        number += 1
     baselines = open_study(config, "baselines")
     for name in ("depth", "width", "resolution"):
         record = Record(

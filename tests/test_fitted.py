@@ -15,17 +15,17 @@ from tests.planted_study import add, planted_study
 
 
 def test_the_planted_rule_is_fitted_and_its_region_holds_it(tiny: Path) -> None:
-    found = fit(planted_study(tiny, "400K"))
+    found = fit(planted_study(tiny, "3M"))
     (part,) = found.budgets
-    assert (found.studies, found.objective, part.macs) == (("tiny400K",), "accuracy", 400_000)
-    assert part.surface.observations >= 24
+    assert (found.studies, found.objective, part.macs) == (("tiny3M",), "accuracy", 3_000_000)
+    assert part.surface.observations == 19
     assert found.optimum is part.optimum
     assert np.abs(np.array(found.optimum.shares.to_list()) - PLACES["inside"]).max() < 0.25
     assert np.abs(found.optimum.region - PLACES["inside"]).max(axis=1).min() < 0.03
     assert (found.common, found.laws, found.left_out) == (None, {}, {})
-    (rung,) = found.rungs[400_000]
+    (rung,) = found.rungs[3_000_000]
     assert rung.epoch == 1
-    assert rung.n == 24
+    assert rung.n == 16
     assert rung.spearman is not None
     assert rung.spearman > 0.3
     with pytest.raises(InputError, match="no forecast from 1 budget; a scaling law needs 3"):
@@ -33,7 +33,7 @@ def test_the_planted_rule_is_fitted_and_its_region_holds_it(tiny: Path) -> None:
 
 
 def test_a_network_is_observed_once_and_confirmed_seeds_replace_the_searched_one(tiny: Path) -> None:
-    config = planted_study(tiny, "400K")
+    config = planted_study(tiny, "3M")
     (before,) = observations([config])
     searched = existing_study(config)
     assert searched is not None
@@ -53,7 +53,7 @@ def test_a_network_is_observed_once_and_confirmed_seeds_replace_the_searched_one
 
 
 def test_only_completed_trials_are_observed(tiny: Path) -> None:
-    config = planted_study(tiny, "400K")
+    config = planted_study(tiny, "3M")
     (before,) = observations([config])
     study = open_study(config)
     network = triangle_of(config).at(Shares(0.9, 0.1, 0))
@@ -64,14 +64,14 @@ def test_only_completed_trials_are_observed(tiny: Path) -> None:
         study.add_trial(create_trial(state=state, user_attrs=attributes, intermediate_values={1: 0.9}))
     (after,) = observations([config])
     assert len(after.values) == len(before.values)
-    assert len(after.curves) == len(before.curves) == 24
+    assert len(after.curves) == len(before.curves) == 16
 
 
 def test_three_budgets_have_a_law_for_each_rule_and_a_common_optimum(tiny: Path) -> None:
-    macs = np.array([4e5, 1e6, 2.5e6])
+    macs = np.array([3e6, 8e6, 20e6])
     truth = 0.06 * (macs / macs[0]) ** -0.4 + 0.04
     configs = [
-        planted_study(tiny, name, best=1 - error) for name, error in zip(("400K", "1M", "2.5M"), truth, strict=True)
+        planted_study(tiny, name, best=1 - error) for name, error in zip(("3M", "8M", "20M"), truth, strict=True)
     ]
     found = fit(configs[::-1])
     assert [part.macs for part in found.budgets] == macs.tolist()
@@ -83,21 +83,21 @@ def test_three_budgets_have_a_law_for_each_rule_and_a_common_optimum(tiny: Path)
     assert np.abs(discovered.errors - truth).max() < 0.003
     assert found.laws["classic"].errors == pytest.approx(truth + 0.03)
     assert (found.laws["depth"].errors > discovered.errors).all()
-    forecast = discovered.forecast(10**7)
-    assert forecast.low < 0.06 * 25**-0.4 + 0.04 < forecast.high
+    forecast = discovered.forecast(80_000_000)
+    assert forecast.low < 0.06 * (80 / 3) ** -0.4 + 0.04 < forecast.high
     found.check_law()
 
 
 def test_a_budget_with_few_networks_is_left_out_and_named(tiny: Path) -> None:
-    found = fit([planted_study(tiny, "400K"), planted_study(tiny, "1M", count=3)])
-    assert found.left_out == {1_000_000: 6}
+    found = fit([planted_study(tiny, "3M"), planted_study(tiny, "8M", count=3)])
+    assert found.left_out == {8_000_000: 6}
     assert found.common is None
     with pytest.raises(InputError, match="tiny2M has 6 completed networks with a rule at a budget; a fit needs 8"):
         fit(planted_study(tiny, "2M", count=3))
 
 
 def test_studies_of_different_questions_are_not_mixed(tiny: Path) -> None:
-    first = planted_study(tiny, "400K")
+    first = planted_study(tiny, "3M")
     for changed, field in (
         ({"recipe.epochs": 9}, "recipe"),
         ({"objective": "macro_f1"}, "objective"),
@@ -106,14 +106,14 @@ def test_studies_of_different_questions_are_not_mixed(tiny: Path) -> None:
         ({"space": "vgg"}, "space"),
     ):
         other = load_study(tiny / "tiny", {"name": "other", **changed})
-        with pytest.raises(InputError, match=f"^{field}: tiny400K and other differ"):
+        with pytest.raises(InputError, match=f"^{field}: tiny3M and other differ"):
             fit([first, other])
 
 
 def test_what_is_not_there_is_said(tiny: Path) -> None:
     with pytest.raises(InputError, match="tiny has no results .* run scaler search first"):
         fit("tiny")
-    config = planted_study(tiny, "400K", count=8)
+    config = planted_study(tiny, "3M", count=8)
     network = classic("vgg11").replace(resolution=32)
     add(open_study(config), Record(architecture=network, source="discovered", model="v", seed=0), 0.5)
     with pytest.raises(InputError, match="one family; the networks are of resnet, vgg"):

@@ -13,6 +13,7 @@ from scaler.scaling import Shares, lattice
 
 _REGION = lattice(25)
 _FINE = lattice(100)
+_FIRST = 5  # rules of the coarse grid whose evidence bounds that of the best one
 _NEARBY = 0.06  # within it of the coarse grid's best rule, the fine grid is searched
 
 
@@ -67,8 +68,8 @@ def common_optimum(surfaces: Sequence[Surface]) -> Common:
     if len(surfaces) < 2:
         raise InputError(f"study: {len(surfaces)} budget; whether the best rule moves takes at least 2")
     bounds = np.sum([surface.at_least(_REGION) for surface in surfaces], axis=0)
-    start = _REGION[[int(np.argmin(bounds))]]
-    limit = float(_evidence(surfaces, start, np.inf)[0])
+    likely = _REGION[np.argsort(bounds)[:_FIRST]]
+    limit = float(_evidence(surfaces, likely, np.inf).min())
     coarse = _evidence(surfaces, _REGION, limit + THRESHOLD)
     near = _FINE[np.abs(_FINE - _REGION[int(np.argmin(coarse))]).max(axis=1) < _NEARBY]
     fine = _evidence(surfaces, near, float(coarse.min()))

@@ -8,14 +8,14 @@ from tests.planted_study import planted_study
 
 
 def test_one_study_prints_its_split_and_no_law(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
-    planted_study(tiny, "400K")
-    code, out, errors = run(capsys, "fit", "tiny400K")
+    planted_study(tiny, "3M")
+    code, out, errors = run(capsys, "fit", "tiny3M")
     assert code == 0, errors
-    assert "tiny400K: the best split of the budget by 27 networks, accuracy" in out
+    assert "tiny3M: the best split of the budget by 19 networks, accuracy" in out
     assert "splits differ (p =" in out
     assert "scaling law: not from 1 budget; it takes 3" in out
     assert "rank correlation between an epoch and the end" in out
-    record = json.loads(run(capsys, "fit", "tiny400K", "--json")[1])
+    record = json.loads(run(capsys, "fit", "tiny3M", "--json")[1])
     (part,) = record["budgets"]
     shares, steps = part["shares"], part["coefficients"]
     assert sum(shares.values()) == pytest.approx(1)
@@ -32,40 +32,40 @@ def test_one_study_prints_its_split_and_no_law(capsys: pytest.CaptureFixture[str
 
 
 def test_a_forecast_from_too_few_budgets_is_refused(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
-    planted_study(tiny, "400K")
-    planted_study(tiny, "1M")
-    code, out, errors = run(capsys, "fit", "tiny400K", "tiny1M", "--at", "10M")
+    planted_study(tiny, "3M")
+    planted_study(tiny, "8M")
+    code, out, errors = run(capsys, "fit", "tiny3M", "tiny8M", "--at", "80M")
     assert (code, out) == (2, "")
     assert errors == (
         "scaler: at: no forecast from 2 budgets; a scaling law needs 3, so search at others too and name those studies "
         "as well\n"
     )
-    assert "at: '10X' is no amount" in run(capsys, "fit", "tiny400K", "--at", "10X")[2]
-    assert "gives no sign of moving with the budget" in run(capsys, "fit", "tiny400K", "tiny1M")[1]
+    assert "at: '10X' is no amount" in run(capsys, "fit", "tiny3M", "--at", "10X")[2]
+    assert "gives no sign of moving with the budget" in run(capsys, "fit", "tiny3M", "tiny8M")[1]
 
 
 def test_three_studies_have_laws_and_forecasts(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
-    for macs, best in (("400K", 0.9), ("1M", 0.92), ("2.5M", 0.935)):
+    for macs, best in (("3M", 0.9), ("8M", 0.92), ("20M", 0.935)):
         planted_study(tiny, macs, best=best)
-    studies = ("tiny400K", "tiny1M", "tiny2.5M")
-    code, out, errors = run(capsys, "fit", *studies, "--at", "10M")
+    studies = ("tiny3M", "tiny8M", "tiny20M")
+    code, out, errors = run(capsys, "fit", *studies, "--at", "80M")
     assert code == 0, errors
-    assert "scaling law: error = a · (MACs / 400K)^(−b) + c" in out
-    assert "forecast at 10M, 4 times the largest budget with data" in out
-    record = json.loads(run(capsys, "fit", *studies, "--at", "10M", "--json")[1])
+    assert "scaling law: error = a · (MACs / 3M)^(−b) + c" in out
+    assert "forecast at 80M, 4 times the largest budget with data" in out
+    record = json.loads(run(capsys, "fit", *studies, "--at", "80M", "--json")[1])
     assert record["common"]["moves"]["degrees_of_freedom"] == 4
     laws = {law["rule"]: law for law in record["laws"]}
     for cast in record["forecasts"]:
-        assert cast["macs"] == 10_000_000
+        assert cast["macs"] == 80_000_000
         assert cast["low"] <= cast["error"] <= cast["high"]
         assert f"{cast['low']:.4f}–{cast['high']:.4f}" in out
         law = laws[cast["rule"]]
-        assert cast["error"] == pytest.approx(law["a"] * 25 ** -law["b"] + law["c"])
+        assert cast["error"] == pytest.approx(law["a"] * (80 / 3) ** -law["b"] + law["c"])
 
 
 def test_networks_that_differ_in_nothing_are_said_to(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
-    planted_study(tiny, "400K", noise=0.1)
-    assert "do not tell the splits apart" in run(capsys, "fit", "tiny400K")[1]
+    planted_study(tiny, "3M", noise=0.1)
+    assert "do not tell the splits apart" in run(capsys, "fit", "tiny3M")[1]
 
 
 def test_a_study_without_results_is_one_line(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
