@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 from scipy.stats import chi2
 from scipy.stats import f as f_distribution
 
@@ -33,9 +34,7 @@ _PEAK = 6  # coefficients of a quadratic, which a peak takes at least
 _LENGTHS = (0.8, 1.6, 3.2)  # shares; a shorter one has several peaks in the triangle
 _HEIGHTS = (0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # standard deviation of the process over that of the noise
 _SMALLEST_NOISE = 1e-6  # below any that a count of errors has; keeps equal accuracies from dividing by 0
-_PRECISION = 1e-3
-_MOST_STEPS = 200
-_APART = 1e-12  # squared distance, in standard deviations, below which two rules are the same
+_APART = 1e-12  # squared distance, relative to the largest, below which two rules are the same
 _RIVALS = lattice(14)
 _NEIGHBOURS = 0.01 * np.array([[1, -1, 0], [-1, 1, 0], [1, 0, -1], [-1, 0, 1], [0, 1, -1], [0, -1, 1]])
 
@@ -80,16 +79,17 @@ class _Process:
         rules = self.whitened(features(shares, self.length))
         gains = (self.target @ self.rivals)[None, :] - (self.target @ rules)[:, None]
         squares = (rules**2).sum(axis=0)[:, None] + (self.rivals**2).sum(axis=0) - 2 * rules.T @ self.rivals
-        distances = np.where(gains > 0, gains, 0) ** 2 / np.maximum(squares, _APART)
         # Between rules all but equal the squares are rounding errors, so such a rival says nothing.
-        return np.asarray(np.where(squares > _APART, distances, 0).max(axis=1), np.float64)
+        apart = _APART * squares.max()
+        distances = np.where(gains > 0, gains, 0) ** 2 / np.maximum(squares, apart)
+        return np.asarray(np.where(squares > apart, distances, 0).max(axis=1), np.float64)
 
     def advantages(self, rule: FloatArray, beside: FloatArray) -> FloatArray:
         """What every rival, on the grid or beside the rule, has over the rule: unit columns (p, rivals)."""
         columns = np.hstack([self.rivals, beside]) - rule[:, None]
         squares = (columns**2).sum(axis=0)
-        columns = columns[:, squares > _APART]
-        unit: FloatArray = columns / np.sqrt(squares[squares > _APART])
+        apart = squares > _APART * squares.max()
+        unit: FloatArray = columns[:, apart] / np.sqrt(squares[apart])
         return unit
 
 
@@ -150,7 +150,9 @@ class Surface:
             for index in np.flatnonzero(bound < evidence):
                 around = np.arange(index * len(_NEIGHBOURS), (index + 1) * len(_NEIGHBOURS))
                 advantages = process.advantages(rules[:, index], near[:, around[within[around]]])
-                distance = np.array(_within_cone(advantages, process.target))
+                assert advantages.shape[1], "some rival differs from the rule; without one nnls ends the process"
+                multipliers, _ = nnls(advantages, process.target, maxiter=100 * advantages.shape[1])
+                distance = ((advantages @ multipliers) ** 2).sum()
                 evidence[index] = min(evidence[index], process.penalty + float(self._evidence(distance)))
         return evidence
 
@@ -163,40 +165,6 @@ class Surface:
         """Squared distances in estimated noise are 2 F(2, ν); this makes χ²(2) of them."""
         evidence: FloatArray = self.degrees_of_freedom * np.log1p(distances / self.degrees_of_freedom)
         return evidence
-
-
-def _within_cone(columns: FloatArray, target: FloatArray) -> float:
-    """The squared length of the target's (p,) projection onto the cone that the unit columns (p, m) span.
-
-    Lawson and Hanson's algorithm for non-negative least squares ("Solving Least Squares Problems", 1974, chapter 23),
-    to a thousandth of a standard deviation. (SciPy's nnls ended the process on columns as alike as neighbours are.)
-    """
-    chosen: list[int] = []
-    weights: FloatArray = np.zeros(0)
-    residual = target
-    for _ in range(_MOST_STEPS):
-        slopes = columns.T @ residual
-        slopes[chosen] = 0
-        steepest = int(np.argmax(slopes))
-        if slopes[steepest] < _PRECISION or len(chosen) == len(target):
-            break
-        chosen.append(steepest)
-        weights = np.append(weights, 0.0)
-        while chosen:
-            best = np.asarray(np.linalg.lstsq(columns[:, chosen], target, rcond=1e-10)[0], np.float64)
-            if best.min() > 0:
-                weights = best
-                break
-            falling = best <= 0
-            part = (weights[falling] / np.maximum(weights[falling] - best[falling], _SMALLEST_NOISE**2)).min()
-            weights = weights + part * (best - weights)
-            kept = ~falling | (weights > _SMALLEST_NOISE * max(1.0, float(weights.max())))
-            if kept.all():
-                kept[int(np.argmin(np.where(falling, weights, np.inf)))] = False
-            chosen = [index for index, stays in zip(chosen, kept, strict=True) if stays]
-            weights = weights[kept]
-        residual = target - columns[:, chosen] @ weights
-    return float(((target - residual) ** 2).sum())
 
 
 def fit_surface(shares: FloatArray, accuracy: FloatArray, seeds: FloatArray | None = None) -> Surface:

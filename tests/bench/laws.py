@@ -1,6 +1,6 @@
 """How often `scaler fit`'s 95 % regions and intervals hold a planted truth, and how much of the triangle they take.
 
-`python -m tests.bench laws [REPEATS]`: 100 by default, a few minutes on one core.
+`python -m tests.bench.laws [REPEATS]`: 100 by default, about half an hour on one core.
 """
 
 import sys
