@@ -60,8 +60,8 @@ def test_only_completed_trials_are_observed(tiny: Path) -> None:
     attributes = Record(
         architecture=network, source="discovered", model="x", seed=9, rule=[0.9, 0.1, 0]
     ).to_attributes()
-    for state in (TrialState.PRUNED, TrialState.FAIL):
-        study.add_trial(create_trial(state=state, user_attrs=attributes, intermediate_values={1: 0.9}))
+    for state, value in ((TrialState.PRUNED, 0.9), (TrialState.FAIL, None)):
+        study.add_trial(create_trial(state=state, value=value, user_attrs=attributes, intermediate_values={1: 0.9}))
     (after,) = observations([config])
     assert len(after.values) == len(before.values)
     assert len(after.curves) == len(before.curves) == 16

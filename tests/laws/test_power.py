@@ -3,8 +3,11 @@ import pytest
 
 from scaler import InputError
 from scaler.laws import PowerLaw, fit_power_law
+from tests.conftest import FULL
 
-REPEATS = 100
+REPEATS = 100 if FULL else 30
+LEAST = (0.9 if FULL else 0.8) * REPEATS
+"""Of few repeats, more miss by chance."""
 MACS = 2e6 * 2.5 ** np.arange(5)
 
 
@@ -44,7 +47,7 @@ def test_forecasts_hold_the_truth(budgets: int, exponent: float, floor: float) -
         for index, (macs, error) in enumerate(zip(at, truth(at, exponent, floor), strict=True)):
             forecast = found.forecast(int(macs))
             held[index] += forecast.low <= error <= forecast.high
-    assert (held >= 0.9 * REPEATS).all(), held
+    assert (held >= LEAST).all(), held
 
 
 def test_the_interval_widens_with_the_distance_and_narrows_with_the_noise() -> None:
@@ -64,13 +67,16 @@ def test_the_bootstrap_holds_the_coefficients() -> None:
             ((0.07, found.a_interval), (0.3, found.b_interval), (0.03, found.c_interval))
         ):
             held[index] += low <= value <= high
-    assert (held >= 0.9 * REPEATS).all(), held
+    assert (held >= LEAST).all(), held
 
 
 def test_errors_that_do_not_fall_have_a_law_and_those_that_follow_none_are_told() -> None:
     rising = fit_power_law(MACS[:3], np.array([0.08, 0.09, 0.1]), np.full(3, 0.001))
     assert rising.a == 0
     assert rising.at(1e9) == pytest.approx(0.09)
+    steeper = fit_power_law(MACS[:3], np.array([0.1, 0.08, 0.03]), np.full(3, 0.001))
+    assert steeper.c == 0
+    assert steeper.forecast(10**10).low >= 0
     zigzag = fit_power_law(MACS, np.array([0.1, 0.06, 0.1, 0.06, 0.1]), np.full(5, 0.001))
     assert zigzag.misfit is not None
     assert zigzag.misfit < 1e-6
