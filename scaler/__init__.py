@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scaler.config import load_study
     from scaler.exporter import export
     from scaler.final import train_final
+    from scaler.fitted import fit
     from scaler.models import build
     from scaler.prediction import predict
     from scaler.workflow import baselines, confirm, search
@@ -47,6 +48,7 @@ __all__ = [
     "classic",
     "confirm",
     "export",
+    "fit",
     "fit_to_budget",
     "from_dict",
     "leaderboard",
@@ -62,6 +64,7 @@ _LAZY = {
     "build": "scaler.models",
     "confirm": "scaler.workflow",
     "export": "scaler.exporter",
+    "fit": "scaler.fitted",
     "leaderboard": "scaler.board",
     "load_study": "scaler.config",
     "predict": "scaler.prediction",

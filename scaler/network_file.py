@@ -33,8 +33,10 @@ def read_network(path: Path) -> NamedNetwork:
     if not isinstance(content, dict) or not isinstance(content.get("architecture", content), dict):
         raise InputError(f"network: {path} holds no architecture; scaler scale --to writes such files")
     rule = content.get("rule")
+    if rule is not None and not (isinstance(rule, list) and len(rule) == 3):
+        raise InputError(f"rule: {rule} is not three shares; leave it out, or write depth, width and resolution")
     return NamedNetwork(
         name=str(content.get("name", path.stem)),
         architecture=from_dict(content.get("architecture", content)),
-        rule=Shares(*rule) if isinstance(rule, list) and len(rule) == 3 else None,
+        rule=Shares(*rule) if rule else None,
     )

@@ -65,7 +65,8 @@ def _print(found: "Fit", forecasts: dict[str, "Forecast"]) -> None:
     if found.laws:
         _print_laws(found.laws, forecasts)
     else:
-        click.echo(f"scaling law: not from {len(found.budgets)} budget(s); it takes 3 (name several studies)")
+        count = len(found.budgets)
+        click.echo(f"scaling law: not from {count} budget{'s' if count > 1 else ''}; it takes 3 (name several studies)")
     _print_rungs(found)
 
 

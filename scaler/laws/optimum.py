@@ -7,16 +7,13 @@ import numpy as np
 from scipy.stats import chi2
 
 from scaler.errors import InputError
-from scaler.laws.surface import Surface
+from scaler.laws.surface import THRESHOLD, Surface
 from scaler.rounding import FloatArray
 from scaler.scaling import Shares, lattice
 
-LEVEL = 0.95
-"""The probability with which a region holds the best rule."""
-
-_THRESHOLD = float(chi2.ppf(LEVEL, 2))
 _REGION = lattice(25)
 _FINE = lattice(100)
+_FIRST = 5  # rules of the coarse grid whose evidence bounds that of the best one
 _NEARBY = 0.06  # within it of the coarse grid's best rule, the fine grid is searched
 
 
@@ -60,7 +57,7 @@ class Common:
 def optimum(surface: Surface) -> Optimum:
     """The surface's highest rule, and all those that could be: the likelihood-ratio region of `Surface.against`."""
     best = _FINE[int(np.argmax(surface.response(_FINE)))]
-    return _optimum(best, surface.against(_REGION))
+    return _optimum(best, _evidence([surface], _REGION, THRESHOLD), THRESHOLD)
 
 
 def common_optimum(surfaces: Sequence[Surface]) -> Common:
@@ -70,21 +67,34 @@ def common_optimum(surfaces: Sequence[Surface]) -> Common:
     """
     if len(surfaces) < 2:
         raise InputError(f"study: {len(surfaces)} budget; whether the best rule moves takes at least 2")
-    coarse = np.sum([surface.against(_REGION) for surface in surfaces], axis=0)
+    bounds = np.sum([surface.at_least(_REGION) for surface in surfaces], axis=0)
+    likely = _REGION[np.argsort(bounds)[:_FIRST]]
+    limit = float(_evidence(surfaces, likely, np.inf).min())
+    coarse = _evidence(surfaces, _REGION, limit + THRESHOLD)
     near = _FINE[np.abs(_FINE - _REGION[int(np.argmin(coarse))]).max(axis=1) < _NEARBY]
-    fine = np.sum([surface.against(near) for surface in surfaces], axis=0)
-    least = float(fine.min())
+    fine = _evidence(surfaces, near, float(coarse.min()))
+    least = min(float(fine.min()), float(coarse.min()))
+    best = near[int(np.argmin(fine))] if fine.min() <= coarse.min() else _REGION[int(np.argmin(coarse))]
     freedom = 2 * (len(surfaces) - 1)
     return Common(
-        optimum=_optimum(near[int(np.argmin(fine))], coarse - least),
+        optimum=_optimum(best, coarse, least + THRESHOLD),
         statistic=least,
         degrees_of_freedom=freedom,
         p_value=float(chi2.sf(least, freedom)),
     )
 
 
-def _optimum(best: FloatArray, against: FloatArray) -> Optimum:
-    inside = against <= _THRESHOLD
+def _evidence(surfaces: Sequence[Surface], rules: FloatArray, limit: float) -> FloatArray:
+    """The sum of the surfaces' evidence (n,) against rules (n, 3), exact where it is at most `limit`."""
+    total: FloatArray = np.sum([surface.at_least(rules) for surface in surfaces], axis=0)
+    close = total <= limit
+    if close.any():
+        total[close] = np.sum([surface.against(rules[close]) for surface in surfaces], axis=0)
+    return total
+
+
+def _optimum(best: FloatArray, against: FloatArray, limit: float) -> Optimum:
+    inside = against <= limit
     depth, width, _ = np.round(best, 6).tolist()
     shares = Shares(depth, width, max(0.0, round(1 - depth - width, 6)))
     return Optimum(shares=shares, region=_REGION[inside], area=float(inside.mean()))

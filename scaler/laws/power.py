@@ -15,6 +15,7 @@ from scipy.stats import chi2
 
 from scaler.budget import format_quantity
 from scaler.errors import InputError
+from scaler.laws.surface import LEVEL
 from scaler.rounding import FloatArray
 
 NEEDED_BUDGETS = 3
@@ -22,7 +23,6 @@ NEEDED_BUDGETS = 3
 
 _EXPONENTS = np.geomspace(0.02, 3, 120)
 _DRAWS = 1000
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def fit_power_law(macs: FloatArray, errors: FloatArray, deviations: FloatArray, 
     intervals = [
         (float(low), float(high))
         for low, high in (
-            np.quantile(values, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+            np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
             for values in _solve(logarithm, draws, deviations)[:3]
         )
     ]
@@ -180,7 +180,7 @@ def _profile(logarithm: FloatArray, errors: FloatArray, deviations: FloatArray, 
     least = float(_solve(logarithm, errors[None], deviations)[3][0])
     # A law that misses by more than its errors' standard errors has these too small (Birge's ratio).
     inflation = max(1.0, least / (len(errors) - 3)) if len(errors) > 3 else 1.0
-    limit = least + inflation * float(chi2.ppf(_LEVEL, 1))
+    limit = least + inflation * float(chi2.ppf(LEVEL, 1))
     power = multiple**-_EXPONENTS
     determinant = second * total - first**2
     found: list[tuple[FloatArray, FloatArray]] = []

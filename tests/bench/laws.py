@@ -1,18 +1,17 @@
 """How often `scaler fit`'s 95 % regions and intervals hold a planted truth, and how much of the triangle they take.
 
-`python -m tests.bench laws [REPEATS]`: 100 by default, a few minutes on one core.
+`python -m tests.bench.laws [REPEATS]`: 100 by default, about half an hour on one core.
 """
 
 import sys
 
 import numpy as np
-from scipy.stats import chi2
 
 from scaler.laws import common_optimum, fit_power_law, fit_surface, optimum
-from scaler.laws.optimum import LEVEL
+from scaler.laws.surface import THRESHOLD
 from tests.laws.planted import PLACES, SHAPES, observed, quadratic
 
-_AREAS = 20
+_AREAS = 7
 """Repeats of which the whole region is computed; of the others it is asked whether it holds the truth."""
 
 
@@ -34,7 +33,7 @@ def _optima(repeats: int) -> None:
                 for repeat in range(repeats):
                     rng = np.random.default_rng([repeat, count])
                     surface = fit_surface(*observed(make(best), count, noise, rng, search))
-                    held += surface.against(best[None])[0] <= chi2.ppf(LEVEL, 2)
+                    held += surface.against(best[None])[0] <= THRESHOLD
                     if repeat < _AREAS:
                         areas.append(optimum(surface).area)
                 cells.append(f"{held} {np.median(areas):.2f}".rjust(18))

@@ -1,9 +1,13 @@
 import json
+from pathlib import Path
 
 import pytest
 
-from scaler import classic
+from scaler import classic, from_dict, load_study
+from scaler.record import Record
+from scaler.study import existing_study
 from tests.cli.test_cli import run
+from tests.planted_study import planted_study
 
 
 def series(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict]:
@@ -62,3 +66,67 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     assert (code, out) == (2, "")
     assert message in errors
     assert len(errors.splitlines()) == 1
+
+
+def test_a_study_is_scaled_by_its_discovered_rule(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    planted_study(tiny, "400K")
+    fitted = json.loads(run(capsys, "fit", "tiny400K", "--json")[1])["budgets"][0]["shares"]
+    rows = series(capsys, "tiny400K", "--phi", "1..4")
+    assert [row["phi"] for row in rows] == [1, 2, 3, 4]
+    for row in rows:
+        network = from_dict(row["architecture"])
+        assert row["macs"] == network.cost().macs
+        assert 0.9 * 400_000 * 2 ** row["phi"] < row["macs"] <= 400_000 * 2 ** row["phi"]
+        assert (network.num_classes, network.in_channels) == (10, 1)
+        assert row["rule"] == pytest.approx(list(fitted.values()), abs=1e-4)
+    budgets = series(capsys, "tiny400K", "--macs", "800K,1.6M")
+    assert [row["architecture"] for row in budgets] == [row["architecture"] for row in rows[:2]]
+    by_name = series(capsys, "tiny400K", "--rule", "width", "--phi", "1")
+    assert by_name[0]["rule"] == [0, 1, 0]
+    assert "rule: depth" in run(capsys, "scale", "tiny400K", "--phi", "1")[1]
+
+
+def test_a_scaled_network_is_trained_from_its_file(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    planted_study(tiny, "400K")
+    code, out, errors = run(capsys, "scale", "tiny400K", "--phi", "1", "--to", "family")
+    assert code == 0, errors
+    assert "next: scaler train tiny400K --network family/tiny400K-800K.json" in out
+    code, out, errors = run(capsys, "train", "tiny400K", "--network", "family/tiny400K-800K.json", "--epochs", "1")
+    assert code == 0, errors
+    (trial,) = existing_study(load_study("tiny400K"), "train").get_trials()
+    record = Record.from_trial(trial)
+    written = json.loads(Path("family/tiny400K-800K.json").read_text())
+    assert record.architecture == from_dict(written["architecture"])
+    assert (record.source, record.model, record.rule) == ("rule", "tiny400K-800K", written["rule"])
+
+
+def test_a_network_file_that_does_not_do_is_refused_in_one_line(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    for content, message in (
+        (None, "network: net.json cannot be read"),
+        ("{", "network: net.json is no JSON"),
+        ("[]", "network: net.json holds no architecture"),
+        ("{}", "family: missing in the architecture"),
+        ('{"architecture": {"family": "resnt"}}', "family: 'resnt' is unknown"),
+        ('{"rule": [1, 2], "architecture": {"family": "resnet"}}', "rule: [1, 2] is not three shares"),
+        (json.dumps(classic("resnet18").replace(in_channels=1).to_dict()), "num_classes: net has 1000, the data 10"),
+    ):
+        if content is not None:
+            Path("net.json").write_text(content)
+        code, out, errors = run(capsys, "train", "tiny", "--network", "net.json")
+        assert (code, out) == (2, "")
+        assert message in errors
+        assert len(errors.splitlines()) == 1
+
+
+def test_a_study_without_results_or_steps_is_refused(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    for arguments, message in (
+        (["tiny", "--phi", "1"], "run scaler search first"),
+        (["tiny", "--rule", "width"], "phi, macs: give one of them"),
+        (["tiny", "--rule", "width", "--phi", "99"], "phi: 99 is out of range"),
+        (["tiny", "--rule", "width", "--macs", "1Q"], "macs: '1Q' is no amount"),
+        (["studies/none", "--phi", "1"], "'studies/none' is no folder"),
+    ):
+        code, out, errors = run(capsys, "scale", *arguments)
+        assert (code, out) == (2, "")
+        assert message in errors
+        assert len(errors.splitlines()) == 1
