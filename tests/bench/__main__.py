@@ -1,9 +1,10 @@
 """`make bench`: every benchmark of the project, one after the other; all figures are ratios measured in one run."""
 
-from tests.bench import cost, workers
+from tests.bench import cost, sampler, workers
 from tests.bench import input as input_images
 
 if __name__ == "__main__":
     cost.main()
     input_images.main()
     workers.main()
+    sampler.main()
