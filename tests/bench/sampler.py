@@ -2,8 +2,8 @@
 
 The space is one of free stages: four depths, five widths and a resolution of a ResNet within 30 to 100 % of ResNet-18's
 MACs at 32 pixels, with exact cost; every proposal draws its candidates anew. GPSampler gets the same parameters and no
-limit; since one of its proposals takes seconds, it makes the first ten alone. Both get the same 950 completed trials, in
-memory, and time includes fitting the surrogate."""
+limit; since one of its proposals takes seconds, it makes the first ten alone. Both get the same 950 completed trials,
+in memory, and time includes fitting the surrogate."""
 
 import time
 import warnings
