@@ -170,7 +170,7 @@ def main() -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     table = read_table(arguments.table)
     caps = _CAPS if arguments.caps is None else tuple(cap * 1e6 or None for cap in arguments.caps)
-    cases = limits(table, caps)
+    cases = limits(table, caps)[:: 2 if arguments.no_bands else 1]
     seeds = {name: arguments.slow_seeds if name in _SLOW else arguments.seeds for name in arguments.only}
     run_all(table, cases, seeds, file)
     missed = []
