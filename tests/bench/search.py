@@ -161,9 +161,8 @@ def main() -> None:
     parser.add_argument("--slow-seeds", type=int, default=10, help="seeds of Optuna's GPSampler")
     parser.add_argument("--only", nargs="*", choices=list(SEARCHES), default=list(SEARCHES))
     parser.add_argument("--caps", nargs="*", type=float, help="in MMACs; 0 is no cap", default=None)
-    parser.add_argument(
-        "--runs", type=Path, default=None, help="where runs are kept; default runs/bench-search/TABLE.jsonl"
-    )
+    parser.add_argument("--no-bands", action="store_true", help="leave out the cases of 90 to 100 %% of a cap")
+    parser.add_argument("--runs", type=Path, help="where runs are kept; runs/bench-search/TABLE.jsonl if not given")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     file = arguments.runs or Path("runs/bench-search") / f"{arguments.table.stem}.jsonl"
