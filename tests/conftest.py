@@ -41,6 +41,7 @@ learning_rate = 5e-3
 [search]
 trials = 4
 growth = 4
+pruner = "none"
 [executor]
 workers = 1
 """

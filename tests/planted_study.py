@@ -10,7 +10,7 @@ from scaler.config import StudyConfig, load_study
 from scaler.record import Record
 from scaler.scaling import RULES
 from scaler.study import open_study
-from scaler.workflow import triangle_of
+from scaler.workflow import domain_of
 from tests.laws.planted import PLACES, TOP, observed, quadratic
 
 
@@ -22,7 +22,7 @@ def planted_study(
     Each network's first epoch is its value with noise, its second is the value.
     """
     config = load_study(folder / "tiny", {"budget.macs": macs, "name": f"tiny{macs}"})
-    triangle = triangle_of(config)
+    triangle = domain_of(config).region()
     rng = np.random.default_rng(0)
     truth = quadratic(PLACES[place])
     shares, values = observed(truth, 4 * count, noise, rng)

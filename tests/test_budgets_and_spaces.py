@@ -1,4 +1,4 @@
-"""A study over several budgets and spaces, with a recorded table in place of trainings: what is asked is what is done."""
+"""A study over several budgets and spaces, a table in place of trainings: what is asked for is what is done."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 
 import scaler
 from scaler import Budget, InputError, workflow
+from scaler.config import StudyConfig
 from scaler.executors import Driver, run_locally
 from scaler.record import LEVEL, Record
 from scaler.study import best_trial, completed_trials, find_trial, finished_trials, open_study
@@ -17,10 +18,8 @@ from tests.executors.evaluators import table
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
-SEVERAL = {"budget.macs": ["400K", "800K"], "search.trials": 8}
 
-
-def searched(**settings: object) -> tuple[scaler.config.StudyConfig, list]:
+def searched(**settings: object) -> tuple[StudyConfig, list]:
     """The trials of a search of the tiny study with other settings, priced by a table."""
     config = scaler.load_study("tiny", {name.replace("__", "."): value for name, value in settings.items()})
     study = open_study(config)
@@ -29,7 +28,7 @@ def searched(**settings: object) -> tuple[scaler.config.StudyConfig, list]:
 
 
 def test_each_budget_gets_its_share_of_trials_and_its_own_best() -> None:
-    config, trials = searched(**{"budget__macs": ["400K", "800K"], "search__trials": 9, "search__pruner": "none"})
+    config, trials = searched(budget__macs=["400K", "800K"], search__trials=9)
     assert [trial.params[LEVEL] for trial in trials] == [0, 1, 0, 1, 0, 1, 0, 1, 0]
     for trial in trials:
         limit = (400_000, 800_000)[trial.params[LEVEL]]
@@ -47,7 +46,7 @@ def test_each_budget_gets_its_share_of_trials_and_its_own_best() -> None:
 
 
 def test_a_band_is_one_contest() -> None:
-    config, trials = searched(budget__macs="400K..800K", search__trials=10, search__pruner="none")
+    config, trials = searched(budget__macs="400K..800K", search__trials=10)
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
     macs = [trial.user_attrs["macs"] for trial in trials]
     assert 0.8 * 400_000 < min(macs) < max(macs) <= 800_000
@@ -55,7 +54,7 @@ def test_a_band_is_one_contest() -> None:
 
 
 def test_families_compete_each_on_the_budget() -> None:
-    _, trials = searched(space=["resnet", "vgg"], budget__macs="1M", search__trials=12, search__pruner="none")
+    _, trials = searched(space=["resnet", "vgg"], budget__macs="1M", search__trials=12)
     families = [trial.user_attrs["architecture"]["family"] for trial in trials]
     assert set(families) == {"resnet", "vgg"}
     assert all(trial.user_attrs["macs"] <= 1_000_000 for trial in trials)
@@ -64,7 +63,7 @@ def test_families_compete_each_on_the_budget() -> None:
 
 def test_what_is_left_of_a_search_by_stages_is_read_again() -> None:
     space = {"base": "resnet18", "mode": "stages", "knobs": {"stem": "deep"}}
-    config, trials = searched(space=space, search__trials=4, search__pruner="none")
+    config, trials = searched(space=space, search__trials=4)
     assert len(trials) == 4
     assert all("rule" not in trial.user_attrs for trial in trials)
     assert scaler.load_study(config.name).spaces == config.spaces
@@ -75,7 +74,9 @@ def test_what_is_left_of_a_search_by_stages_is_read_again() -> None:
 def test_baselines_are_those_of_every_budget_and_space() -> None:
     config = scaler.load_study("tiny", {"budget.macs": ["1M", "2M"], "space": ["resnet", "vgg"]})
     domain = domain_of(config)
-    records = [baseline(config, domain, name, level, space) for level in (0, 1) for space in (0, 1) for name in BASELINES]
+    records = [
+        baseline(config, domain, name, level, space) for level in (0, 1) for space in (0, 1) for name in BASELINES
+    ]
     assert len({record.model for record in records}) == 20
     assert records[0].model == "resnet18 depth at 1M macs"
     for record in records:
@@ -88,16 +89,15 @@ def test_a_warm_start_comes_first_and_says_so(tiny: Path) -> None:
     config = scaler.load_study("tiny")
     mine = domain_of(config).region().base
     (tiny / "mine.json").write_text(json.dumps({"name": "mine", "architecture": mine.to_dict()}))
-    config = scaler.load_study(
-        "tiny", {"search.warm_start": ["width", "0.2/0.5/0.3", "mine.json"], "search.trials": 5, "search.pruner": "none"}
-    )
+    entries = ["width", "0.2/0.5/0.3", "mine.json"]
+    config = scaler.load_study("tiny", {"search.warm_start": entries, "search.trials": 5})
     study = open_study(config)
     domain = domain_of(config)
     for entry in config.search.warm_start:
         workflow._enqueue(study, config, domain, entry)
     run_locally(Driver(study, config, domain), table)
     trials = finished_trials(study)
-    assert [trial.user_attrs.get("enqueued") for trial in trials] == ["width", "0.2/0.5/0.3", "mine.json", None, None]
+    assert [trial.user_attrs.get("enqueued") for trial in trials] == [*entries, None, None]
     assert trials[0].user_attrs["rule"] == [0, 1, 0]
     assert trials[2].user_attrs["digest"] == mine.digest
     assert len({trial.user_attrs["digest"] for trial in trials}) == 5

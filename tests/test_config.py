@@ -42,8 +42,11 @@ def test_overrides_replace_single_settings() -> None:
         ("trials = 4", "trials = 0", r"search\.trials: 0 is no number of trials"),
         ("growth = 4", "growth = 1", r"search\.growth: 1 is no growth"),
         ("growth = 4", 'sampler = "tpi"', r"search\.sampler: 'tpi' is unknown"),
-        ("growth = 4", 'pruner = "asha"', r"search\.pruner: 'asha' is unknown"),
+        ('pruner = "none"', 'pruner = "asha"', r"search\.pruner: 'asha' is unknown"),
         ("growth = 4", "seed = -1", r"search\.seed: -1 is out of range"),
+        ('pruner = "none"', "startup = 1", r"search\.startup: 1 is too few to learn from"),
+        ('space = "resnet"', "space = []", "space: the list is empty"),
+        ('space = "resnet"', "space = [3]", r"space: 3 is no table"),
         ('macs = "400K"', 'macs = "400Q"', r"budget\.macs: '400Q' is no amount"),
         ('macs = "400K"', "", "budget: no limit given"),
         ('name = "tiny"', 'name = "a/b"', "name: 'a/b' cannot name a folder"),
@@ -61,3 +64,9 @@ def test_what_is_wrong_in_a_study_file_is_named(tiny: Path, old: str, new: str, 
     file.write_text(file.read_text().replace(old, new))
     with pytest.raises(InputError, match=f"^{message}"):
         load_study("tiny")
+
+
+def test_hyperband_is_refused_with_several_budgets() -> None:
+    with pytest.raises(InputError, match="search.pruner: hyperband cannot keep several budgets apart"):
+        load_study("tiny", {"budget.macs": ["400K", "800K"], "search.pruner": "hyperband"})
+    assert load_study("tiny", {"budget.macs": "400K..800K", "search.pruner": "hyperband"}).budgets.band

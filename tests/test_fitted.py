@@ -9,7 +9,7 @@ from scaler import InputError, Shares, classic, load_study
 from scaler.fitted import fit, observations, scaled_series
 from scaler.record import Record
 from scaler.study import existing_study, open_study
-from scaler.workflow import triangle_of
+from scaler.workflow import domain_of
 from tests.laws.planted import PLACES, TOP
 from tests.planted_study import add, planted_study
 
@@ -56,7 +56,7 @@ def test_only_completed_trials_are_observed(tiny: Path) -> None:
     config = planted_study(tiny, "3M")
     (before,) = observations([config])
     study = open_study(config)
-    network = triangle_of(config).at(Shares(0.9, 0.1, 0))
+    network = domain_of(config).region().at(Shares(0.9, 0.1, 0))
     attributes = Record(
         architecture=network, source="discovered", model="x", seed=9, rule=[0.9, 0.1, 0]
     ).to_attributes()
@@ -124,7 +124,7 @@ def test_a_budget_on_something_else_than_macs_is_one_budget(tiny: Path) -> None:
     file = tiny / "tiny" / "study.toml"
     file.write_text(file.read_text().replace('macs = "400K"', 'params = "30K"\nactivations = "30K"'))
     config = load_study("tiny")
-    triangle = triangle_of(config)
+    triangle = domain_of(config).region()
     study = open_study(config)
     for number, (rule, network) in enumerate(triangle.enumerate(6)[:10]):
         add(
@@ -138,7 +138,7 @@ def test_a_budget_on_something_else_than_macs_is_one_budget(tiny: Path) -> None:
 
 def test_the_family_is_scaled_from_the_studys_base(tiny: Path) -> None:
     config = load_study("tiny")
-    triangle = triangle_of(config)
+    triangle = domain_of(config).region()
     rule = Shares(0.2, 0.5, 0.3)
     members = scaled_series(config, rule, phi=[0, 1, 2])
     assert members[0].architecture == triangle.at(rule)

@@ -26,6 +26,7 @@ learning_rate = 5e-3
 [search]
 trials = 2
 growth = 4
+pruner = "none"
 [executor]
 workers = 1
 """

@@ -42,14 +42,23 @@ class Points:
 
     def features(self, many: Sequence[Mapping[str, Any]]) -> list[FloatArray | None]:
         """The features of each parameter set, (f,); None where the space cannot say what it stands for."""
-        sets = [tuple(params.get(name) for name in self._space.distributions) for params in many]
+        sets = [self._values(params) for params in many]
         new = list(dict.fromkeys(values for values in sets if values not in self._known))
         self._known.update(dict.fromkeys(new))
         self._known.update(self._compute([values for values in new if self._in_range(values)]))
         return [self._known[values] for values in sets]
 
+    def _values(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The space's own parameters, in its order; an ellipsis stands for one that is not there."""
+        values = tuple(params.get(name, ...) for name in self._space.distributions)
+        try:
+            hash(values)
+        except TypeError:  # a list, say, which no parameter may be
+            return (...,) * len(values)
+        return values
+
     def _in_range(self, values: tuple[Any, ...]) -> bool:
-        """Whether the values are such as the space's parameters may have; None stands for one that is not there."""
+        """Whether the values are such as the space's parameters may have."""
         for value, distribution in zip(values, self._space.distributions.values(), strict=True):
             try:
                 if not distribution._contains(distribution.to_internal_repr(value)):

@@ -89,6 +89,17 @@ def test_a_small_domain_is_counted_out() -> None:
         )
 
 
+def test_rules_of_one_network_are_one_point() -> None:
+    domain = Domain([load_space("resnet")], ONE, **DATA)
+    rules: dict[str, list[dict[str, Any]]] = {}
+    for depth in np.linspace(0, 1, 40).tolist():
+        params = domain.params((0, 0, 0), (depth, 0.5))
+        rules.setdefault(domain.proposal(params).architecture.digest, []).append(params)
+    same = max(rules.values(), key=len)
+    assert len(same) > 1
+    assert np.ptp(domain.features(same), axis=0).max() == 0
+
+
 def test_the_largest_resolution_covers_all(domain: Domain) -> None:
     candidates = domain.candidates(np.random.default_rng(0), 200)
     assert domain.largest_resolution >= max(domain.proposal(params).architecture.resolution for params in candidates)
