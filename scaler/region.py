@@ -12,6 +12,7 @@ from scaler.rounding import FloatArray
 from scaler.scaling import RULES, Shares, fit_shapes, fit_to_budget, lattice
 
 _DIVISIONS = 50
+_DECIMALS = 12
 
 
 class Region(ABC):
@@ -80,13 +81,14 @@ class Triangle(Region):
 
     def shares(self, points: FloatArray) -> FloatArray:
         depth, part = points.T
-        return np.stack([depth, (1 - depth) * part, (1 - depth) * (1 - part)], axis=1)
+        # Rounded, so that shares which are equal remain so.
+        return np.stack([depth, (1 - depth) * part, (1 - depth) * (1 - part)], axis=1).round(_DECIMALS)
 
     @staticmethod
     def rule(point: Sequence[float]) -> Shares:
         """The rule that a point stands for."""
         depth, part = point
-        return Shares(depth, (1 - depth) * part, (1 - depth) * (1 - part))
+        return Shares(*(round(x, _DECIMALS) for x in (depth, (1 - depth) * part, (1 - depth) * (1 - part))))
 
     @staticmethod
     def point(rule: Shares) -> tuple[float, float]:

@@ -63,7 +63,7 @@ def test_families_compete_each_on_the_budget() -> None:
 
 def test_what_is_left_of_a_search_by_stages_is_read_again() -> None:
     space = {"base": "resnet18", "mode": "stages", "knobs": {"stem": "deep"}}
-    config, trials = searched(space=space, search__trials=4)
+    config, trials = searched(space=space, search__trials=4, name="stages")
     assert len(trials) == 4
     assert all("rule" not in trial.user_attrs for trial in trials)
     assert scaler.load_study(config.name).spaces == config.spaces

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scaler import InputError, load_study
+from scaler import Budget, InputError, load_study
 from scaler.study import open_study
 from tests.conftest import TINY_STUDY
 
@@ -30,7 +30,7 @@ def test_the_resolved_copy_asks_the_same_question() -> None:
 
 def test_overrides_replace_single_settings() -> None:
     config = load_study("tiny", {"budget.macs": "5M", "search.trials": 7, "name": None})
-    assert config.budget.macs == 5_000_000
+    assert config.budgets.levels == (Budget(macs="5M"),)
     assert (config.search.trials, config.name) == (7, "tiny")
 
 

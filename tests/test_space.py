@@ -23,7 +23,7 @@ def test_every_shipped_space_cites_its_paper_and_has_networks(file: Path) -> Non
 
 
 def test_every_point_of_the_triangle_is_on_budget(triangle: Triangle) -> None:
-    shapes = triangle.fit(np.random.default_rng(0).dirichlet([1, 1, 1], 2000))
+    shapes = triangle.fit(np.random.default_rng(0).random((2000, 2)))
     usage = triangle.budget.usage(triangle.base.costs(shapes))
     assert usage.max() <= 1
     assert np.mean(usage > 0.9) >= 0.99

@@ -101,10 +101,11 @@ class BudgetSampler(CandidateSampler):
         if len(told) < self._startup:
             chosen = self._farthest(pool, free, list(taken.values()), rng)
         else:
-            process = self._process(finished, self._most_telling(told), study.direction)
+            telling = self._most_telling(told)
+            process = self._process(finished, telling, study.direction)
             process = process.believing(self._pools.standardised(pending))
             mean, deviation = process.predict(pool.features[free])
-            rivals = self._pools.standardised([item.features for item in self._rivals(told, trial)])
+            rivals = self._pools.standardised([item.features for item in self._rivals(telling, trial)])
             promise = log_expected_improvement(mean, deviation, float(process.mean(rivals).max()))
             chosen = int(free[promise.argmax()])
         return dict(pool.candidates[chosen])

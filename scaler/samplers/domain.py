@@ -172,7 +172,7 @@ class Domain:
 
     def features(self, candidates: list[dict[str, Any]]) -> FloatArray:
         """What tells networks apart, (len(candidates), f): logs of blocks, mean width, resolution and cost; which space
-        and choices; of a space searched by stages, the log of every number; the log of the budget."""
+        and choices; of a space searched by stages, the log of every number; the log of one of several budgets."""
         keys = [tuple(params[name] for name in self.distributions) for params in candidates]
         groups: dict[Place, list[int]] = {}
         for index, key in enumerate(keys):
@@ -195,7 +195,8 @@ class Domain:
             *(np.log(count) for count in (shapes.resolution, cost.macs, cost.params, cost.activations)),
         ]
         limit = next(iter(self.budgets.levels[level].limits.values()))
-        constants = [np.log(limit)] if len(self.budgets.levels) > 1 else []
+        apart = len(self.budgets.levels) > 1 and not self.budgets.band
+        constants = [np.log(limit)] if apart else []
         for index, base in enumerate(self.spaces):
             here = index == space
             if len(self.spaces) > 1:

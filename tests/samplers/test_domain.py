@@ -29,7 +29,7 @@ DOMAINS = {
     "families": ([load_space("vgg"), BLOCKS, SQUEEZE], ONE),
     "stages": ([STAGES], ONE),
     "several budgets": ([load_space("resnet")], SEVERAL),
-    "everything": ([STAGES, BLOCKS], Budgets.from_table({"macs": "6M..12M", "params": "600K"})),
+    "everything": ([STAGES, load_space("vgg")], Budgets.from_table({"macs": "6M..12M", "params": "900K"})),
 }
 
 
@@ -143,8 +143,14 @@ def test_a_search_is_fixed_by_its_seed(name: str) -> None:
 @pytest.mark.parametrize("name", ["budget", "tpe", "gp", "cmaes"])
 def test_samplers_that_look_learn(name: str) -> None:
     domain = Domain([load_space("resnet")], ONE, **DATA)
-    values = [trial.value or 0.0 for trial in search(domain, name, 40).trials]
-    assert np.mean(values[25:]) > np.mean(values[:10])
+    study = optuna.create_study(direction="maximize", sampler=SAMPLERS[name](domain))
+    for _ in range(40):
+        trial = study.ask(domain.distributions)
+        rule = domain.proposal(trial.params).rule
+        assert rule is not None
+        study.tell(trial, -((rule.width - 0.6) ** 2) - (rule.resolution - 0.3) ** 2)
+    values = [trial.value or 0.0 for trial in study.trials]
+    assert np.mean(values[20:]) > np.mean(values[:8])
 
 
 @pytest.mark.parametrize("name", ["budget", "random", "grid", "tpe"])
