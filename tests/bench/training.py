@@ -94,18 +94,18 @@ def against_the_bare_loop(network: Architecture, data: Dataset, recipe: Recipe) 
         print(f"  forward, backward, {way:24}{rate:8,.0f}   scaler reaches {ratio:.2f} of it")
 
 
+def plain_transform(side: int, data: Dataset, padding: int | None = None) -> transforms.Compose:
+    """From a PIL image to what the network reads; with a padding, cropped at random."""
+    crop = [] if padding is None else [transforms.RandomCrop(side, padding=padding)]
+    resize = transforms.Resize(side, transforms.InterpolationMode.BICUBIC)
+    normalize = transforms.Normalize(data.mean, data.std)
+    return transforms.Compose([transforms.Grayscale(), resize, *crop, transforms.ToTensor(), normalize])
+
+
 def plain_loader(folder: Path, side: int, data: Dataset, recipe: Recipe, workers: int) -> DataLoader:
     """Training batches as torchvision makes them."""
-    padding = round(recipe.shift * side)
-    steps = [
-        transforms.Grayscale(),
-        transforms.Resize(side, transforms.InterpolationMode.BICUBIC),
-        transforms.RandomCrop(side, padding=padding),
-        transforms.ToTensor(),
-        transforms.Normalize(data.mean, data.std),
-    ]
     return DataLoader(
-        ImageFolder(str(folder), transforms.Compose(steps)),
+        ImageFolder(str(folder), plain_transform(side, data, round(recipe.shift * side))),
         batch_size=recipe.batch_size,
         shuffle=True,
         drop_last=True,
@@ -136,15 +136,9 @@ def plain_epochs(network: Architecture, loader: DataLoader, recipe: Recipe) -> I
 @torch.inference_mode()
 def plain_accuracy(model: nn.Module, folder: Path, side: int, data: Dataset) -> float:
     """Accuracy of a plain training on the validation split, read as its training images are."""
-    steps = [
-        transforms.Grayscale(),
-        transforms.Resize(side, transforms.InterpolationMode.BICUBIC),
-        transforms.ToTensor(),
-        transforms.Normalize(data.mean, data.std),
-    ]
     model.eval()
     right = count = 0
-    for images, labels in DataLoader(ImageFolder(str(folder), transforms.Compose(steps)), batch_size=256):
+    for images, labels in DataLoader(ImageFolder(str(folder), plain_transform(side, data)), batch_size=256):
         right += int((model(images.to(pick_device())).argmax(1).cpu() == labels).sum())
         count += len(labels)
     return right / count
@@ -179,12 +173,11 @@ def main() -> None:
     """Prints both comparisons, with as many threads as there are cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(available_cores())
-    comparisons: tuple[Callable[[Architecture, Dataset, Recipe], None], ...]
-    comparisons = (against_the_bare_loop, against_a_plain_script)
     config = load_study("quickstart", {"recipe.epochs": _EPOCHS})
     triangle, data = study_data(config)
-    for compare in comparisons:
-        compare(triangle.at(RULES["compound"]), data, config.recipe)
+    network = triangle.at(RULES["compound"])
+    against_the_bare_loop(network, data, config.recipe)
+    against_a_plain_script(network, data, config.recipe)
     torch.set_num_threads(before)
 
 
