@@ -203,7 +203,7 @@ def load_study(study: str | Path, overrides: Mapping[str, Any] | None = None) ->
     elif path.suffix != ".toml" and (Path.cwd() / "runs" / path / _STUDY_FILE).is_file():
         path = Path.cwd() / "runs" / path / _STUDY_FILE
     elif path.suffix != ".toml":
-        known = sorted(folder.parent.name for folder in shipped("studies").glob("*/study.toml"))
+        known = sorted(folder.parent.name for folder in shipped("studies").glob(f"*/{_STUDY_FILE}"))
         if str(study) not in known:
             raise InputError(
                 f"study: {str(study)!r} is no folder, .toml file or shipped study{nearest(str(study), known)}; "

@@ -73,10 +73,10 @@ def memory_in_use(device: torch.device) -> int:
     """The most memory that this process has held so far, bytes: the device's, or the machine's for the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.exists():  # on Linux, getrusage's figure is at least that of the process which started this one
-        ((kibibytes,),) = (line.split()[1:2] for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(kibibytes) * 1024
+    status = Path("/proc/self/status")  # of Linux, whose getrusage counts what the process that started this one held
+    for line in status.read_text().splitlines() if status.exists() else ():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
     import resource  # not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -13,6 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 
+def quiet_optuna() -> None:
+    """Optuna's own lines give way to what the command prints."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
 def print_json(value: Any) -> None:
     """Prints a record, or a list of them, as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from scaler.cli.options import storage_option, study_argument
-from scaler.cli.output import print_table
+from scaler.cli.output import print_table, quiet_optuna
 from scaler.errors import InputError
 
 _SHOWN = ("rank", "model", "source", "rule", "resolution", "depths", "widths", "macs", "params", "accuracy")
@@ -64,12 +64,10 @@ def export(study: str, trial: str, folder: str, force: bool, storage: str | None
     \b
     Example: scaler export studies/quickstart --trial best --to exports/quickstart
     """
-    import optuna
-
     from scaler.config import load_study
     from scaler.exporter import export as write
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    quiet_optuna()
     found = write(load_study(study, {"storage.url": storage}), trial, folder, force=force)
     click.echo(
         f"{found.folder}: tier {found.tier}, weights from {found.weights}; loaded by timm in a fresh process: "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scaler.cli.options import storage_option, study_argument, workers_option
+from scaler.cli.output import quiet_optuna
 from scaler.errors import WorkError
 
 if TYPE_CHECKING:
@@ -154,17 +155,15 @@ def _load(study: str, overrides: dict[str, Any]) -> "StudyConfig":
     from scaler.config import load_study
 
     config = load_study(study, overrides)
+    quiet_optuna()
     _log_to_folder(config)
     return config
 
 
 def _log_to_folder(config: "StudyConfig") -> None:
-    """Optuna's own lines give way to the progress display; scaler's log goes beside the results."""
-    import optuna
-
+    """scaler's log goes beside the results."""
     from scaler.study import writable_folder
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     handler = logging.FileHandler(writable_folder(config) / "scaler.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("scaler")

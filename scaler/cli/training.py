@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from scaler.cli.options import storage_option, study_argument
+from scaler.cli.output import quiet_optuna
 from scaler.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,14 +48,11 @@ def train(
               scaler train studies/quickstart --network family/quickstart-6M.json
               torchrun --nnodes 2 --nproc-per-node 8 -m scaler train studies/quickstart --epochs 300
     """
-    import optuna
-
     from scaler.config import load_study
     from scaler.distributed import joined, launch
     from scaler.final import train_final
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-
+    quiet_optuna()
     config = load_study(study, {"storage.url": storage})
     with joined() as group:
         if devices > 1 and group.size == 1:

@@ -18,7 +18,8 @@ _FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """timm's optimizer over the model's parameters, biases and norms without weight decay.
 
-    Torch's own are asked for their fused step, which for small networks is several times faster on every device.
+    Torch's own are asked for their fused step: of a network of half a million weights, AdamW's took 1.1 ms in place of
+    6.6 on two CPU cores. On a GPU it was not measured.
     """
     named = get_optimizer_class(recipe.optimizer)
     kind = named.func if isinstance(named, functools.partial) else named

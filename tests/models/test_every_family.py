@@ -136,11 +136,10 @@ def test_every_parameter_learns(name: str) -> None:
     assert model.get_submodule(timm_entry(network).first_conv).weight.grad.any()
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", [name for name, network in EXAMPLES.items() if network.family != "inception_v3"])
 def test_gradients_are_the_same_with_checkpointing(name: str) -> None:
+    """Of all but Inception v3, whose class is timm's and has no checkpointing."""
     network = EXAMPLES[name].replace(dropout=0.0)
-    if network.family == "inception_v3":
-        pytest.skip("timm's class has no checkpointing")
     model, x = build(network), images(network)
     gradients = []
     for enable in (False, True):
