@@ -26,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 _REDRAWS = 4
 _SPREAD_CHOICES = 10
+_GOOD = 5  # trials near which a space that can say so is searched
 
 _OWN = 0.5
 """Of the variance that the surrogate takes for noise, the part that is a network's own: what its features do not tell.
@@ -157,7 +158,8 @@ class BudgetSampler(BaseSampler):
         finished = in_order_of_end(trials)
         taken, pending = self._others(study.study_name, [other for other in trials if other.number != trial.number])
         told = observations(finished, self._points, study.direction)
-        pool, free = self._free(trial, taken, rng)
+        good = sorted(told, key=lambda item: -item.value)[:_GOOD] if len(told) >= self._startup else []
+        pool, free = self._free(trial, taken, [self._own_params(item.trial) for item in good], rng)
         if len(told) < self._startup:
             chosen = self._farthest(pool, free, list(taken.values()), rng)
         else:
@@ -169,7 +171,7 @@ class BudgetSampler(BaseSampler):
         return dict(pool.candidates[chosen])
 
     def _free(
-        self, trial: FrozenTrial, taken: dict[Key, FloatArray], rng: np.random.Generator
+        self, trial: FrozenTrial, taken: dict[Key, FloatArray], good: list[dict[str, Any]], rng: np.random.Generator
     ) -> tuple[Pool, NDArray[np.intp]]:
         """Candidates, and the indices of those that no trial has taken; of all if there is no other.
 
@@ -178,7 +180,7 @@ class BudgetSampler(BaseSampler):
         queued = trial.system_attrs.get("fixed_params", {}).items()
         fixed = {name: value for name, value in queued if name in self._space.distributions}
         for _ in range(_REDRAWS):
-            pool = self._pools.draw(rng)
+            pool = self._pools.draw(rng, good)
             free = [index for index, key in enumerate(pool.keys) if key not in taken]
             if free or self._pools.is_whole:
                 break
@@ -205,6 +207,10 @@ class BudgetSampler(BaseSampler):
         known = [(trial, row) for trial, row in zip(trials, features, strict=True) if row is not None]
         taken = dict(zip(keys_of([row for _, row in known]), (row for _, row in known), strict=True))
         return taken, [row for trial, row in known if not trial.state.is_finished()]
+
+    def _own_params(self, trial: FrozenTrial) -> dict[str, Any]:
+        """Of a trial's parameters those that are the space's."""
+        return {name: trial.params[name] for name in self._space.distributions}
 
     def _params(self, study: str, trial: FrozenTrial) -> dict[str, Any]:
         """A trial's parameters, also where they are proposed or queued and the trial has not asked for them yet."""
