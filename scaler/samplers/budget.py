@@ -27,6 +27,7 @@ _LOG = logging.getLogger(__name__)
 _REDRAWS = 4
 _SPREAD_CHOICES = 10
 _GOOD = 5  # trials near which a space that can say so is searched
+_LOCAL = 3  # times `startup` trials that must have told a value first: until then the good are merely the first
 
 _OWN = 0.5
 """Of the variance that the surrogate takes for noise, the part that is a network's own: what its features do not tell.
@@ -158,7 +159,7 @@ class BudgetSampler(BaseSampler):
         finished = in_order_of_end(trials)
         taken, pending = self._others(study.study_name, [other for other in trials if other.number != trial.number])
         told = observations(finished, self._points, study.direction)
-        good = sorted(told, key=lambda item: -item.value)[:_GOOD] if len(told) >= self._startup else []
+        good = sorted(told, key=lambda item: -item.value)[:_GOOD] if len(told) >= _LOCAL * self._startup else []
         pool, free = self._free(trial, taken, [self._own_params(item.trial) for item in good], rng)
         if len(told) < self._startup:
             chosen = self._farthest(pool, free, list(taken.values()), rng)
