@@ -6,7 +6,7 @@ from functools import partial
 from scaler.samplers.base import CandidateSampler
 from scaler.samplers.blind import GridSampler, RandomCandidateSampler
 from scaler.samplers.budget import BudgetSampler
-from scaler.samplers.candidates import CandidateSpace
+from scaler.samplers.candidates import CandidateSpace, LocalSpace
 from scaler.samplers.domain import Domain, Proposal
 from scaler.samplers.projected import INNER, ProjectedSampler
 
@@ -25,6 +25,7 @@ __all__ = [
     "CandidateSpace",
     "Domain",
     "GridSampler",
+    "LocalSpace",
     "ProjectedSampler",
     "Proposal",
     "RandomCandidateSampler",

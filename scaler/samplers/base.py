@@ -101,15 +101,20 @@ class CandidateSampler(BaseSampler):
         self._proposed.pop((study.study_name, trial.number), None)
 
     def _free(
-        self, trial: FrozenTrial, taken: dict[Key, FloatArray], rng: np.random.Generator
+        self,
+        trial: FrozenTrial,
+        taken: dict[Key, FloatArray],
+        rng: np.random.Generator,
+        good: Sequence[dict[str, Any]] = (),
     ) -> tuple[Pool, NDArray[np.intp]]:
         """Candidates, and the indices of those that no trial has taken; of all if there is no other.
 
-        Of a trial that is queued with some parameters, those that agree with it, if there are any.
+        Of a trial that is queued with some parameters, those that agree with it, if there are any. In a space too large
+        for one pool, half of the candidates lie near the `good` ones.
         """
         fixed = self._fixed(trial)
         for _ in range(_REDRAWS):
-            pool = self._pools.draw(rng)
+            pool = self._pools.draw(rng, list(good))
             free = [index for index, key in enumerate(pool.keys) if key not in taken]
             if free or self._pools.is_whole:
                 break

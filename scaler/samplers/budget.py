@@ -18,6 +18,8 @@ from scaler.samplers.observations import Observation, in_order_of_end, observati
 from scaler.samplers.pool import Pool
 
 _SPREAD_CHOICES = 10
+_GOOD = 5  # trials near which a space that can say so is searched
+_LOCAL = 3  # times `startup` trials that must have told a value first: until then the good are merely the first
 
 _OWN = 0.5
 """Of the variance that the surrogate takes for noise, the part that is a network's own: what its features do not tell.
@@ -35,8 +37,8 @@ class BudgetSampler(CandidateSampler):
     features (`gaussian_process`) takes over, and the proposal is the candidate of the highest expected improvement on
     the best posterior mean, which a lucky seed does not flatter. Running and queued trials count as if they had come
     out as expected, so that many workers get different points. Pruned trials count by an estimate of where they would
-    have ended, with its uncertainty (`observations`). What a queued trial has been given
-    already (its budget, say) narrows the candidates, and those whose posterior is to be improved on.
+    have ended, with its uncertainty (`observations`). What a queued trial has been given already (its budget, say)
+    narrows the candidates, and those whose posterior is to be improved on.
 
     space             where candidates come from
     seed              of the draws
@@ -97,7 +99,9 @@ class BudgetSampler(CandidateSampler):
         finished = in_order_of_end(trials)
         taken, pending = self._others(study.study_name, [other for other in trials if other.number != trial.number])
         told = observations(finished, self._points, study.direction)
-        pool, free = self._free(trial, taken, rng)
+        rivals = sorted(self._rivals(told, trial), key=lambda item: -item.value)
+        good = rivals[:_GOOD] if len(told) >= _LOCAL * self._startup else []
+        pool, free = self._free(trial, taken, rng, [self._own_params(item.trial) for item in good])
         if len(told) < self._startup:
             chosen = self._farthest(pool, free, list(taken.values()), rng)
         else:
@@ -105,8 +109,8 @@ class BudgetSampler(CandidateSampler):
             process = self._process(finished, telling, study.direction)
             process = process.believing(self._pools.standardised(pending))
             mean, deviation = process.predict(pool.features[free])
-            rivals = self._pools.standardised([item.features for item in self._rivals(telling, trial)])
-            promise = log_expected_improvement(mean, deviation, float(process.mean(rivals).max()))
+            reached = self._pools.standardised([item.features for item in self._rivals(telling, trial)])
+            promise = log_expected_improvement(mean, deviation, float(process.mean(reached).max()))
             chosen = int(free[promise.argmax()])
         return dict(pool.candidates[chosen])
 
@@ -125,6 +129,10 @@ class BudgetSampler(CandidateSampler):
             return int(choices[0])
         distance = squared_distance(pool.features[choices], self._pools.standardised(taken)).min(axis=1)
         return int(choices[distance.argmax()])
+
+    def _own_params(self, trial: FrozenTrial) -> dict[str, Any]:
+        """Of a trial's parameters those that are the space's."""
+        return {name: trial.params[name] for name in self._space.distributions}
 
     # -- the surrogate ------------------------------------------------------------------------------------------------
 

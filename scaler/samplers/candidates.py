@@ -1,6 +1,6 @@
 """What a search space must say for the budget-aware sampler to search it."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -25,4 +25,14 @@ class CandidateSpace(Protocol):
 
         Candidates with equal features are one and the same network.
         """
+        ...
+
+
+@runtime_checkable
+class LocalSpace(Protocol):
+    """What a space too large to be looked at as a whole may say besides: random draws from it seldom hit on a
+    small change for the better to what is good already."""
+
+    def near(self, rng: np.random.Generator, candidates: list[dict[str, Any]], n: int) -> list[dict[str, Any]]:
+        """At most `n` distinct parameter sets, each within budget and a small change to one of the candidates."""
         ...

@@ -22,6 +22,10 @@ _SPACE = "space"
 _REGIONS = {"compound": Triangle, "stages": Stages}
 _MAX_ENUMERATED = 16
 """Regions that are counted out; of more, points are drawn."""
+_OTHER_SETTING = 0.25
+"""Of the networks near a good one, the part that differs in a choice."""
+_STEP = 0.1
+"""Standard deviation of a small step on a region's coordinates, which run from 0 to 1."""
 _SPARE = 1.5
 """Points drawn for one that is wanted, since some of them are the same network."""
 
@@ -169,6 +173,21 @@ class Domain:
             drawn = [drawn[index] for index in np.sort(rng.choice(len(drawn), n, replace=False))]
         self._drawn = {tuple(params.values()): row for params, row in drawn}
         return [params for params, _ in drawn]
+
+    def near(self, rng: np.random.Generator, candidates: list[dict[str, Any]], n: int) -> list[dict[str, Any]]:
+        """At most `n` distinct parameter sets, each a small step from one of the candidates in its region,
+        or the same point under another setting of its space's choices."""
+        found: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for parent in rng.integers(len(candidates), size=n).tolist():
+            (level, space, setting), point = self._place(candidates[parent]), np.array(self._point(candidates[parent]))
+            if len(self._settings[space]) > 1 and rng.random() < _OTHER_SETTING:
+                setting = int(rng.integers(len(self._settings[space])))
+            else:
+                moved = rng.random(len(point)) < 0.5
+                point = np.clip(point + np.where(moved, rng.normal(scale=_STEP, size=len(point)), 0), 0, 1)
+            params = self.params((level, space, setting), point.tolist())
+            found[tuple(params.values())] = params
+        return list(found.values())
 
     def features(self, candidates: list[dict[str, Any]]) -> FloatArray:
         """What tells networks apart, (len(candidates), f): logs of blocks, mean width, resolution and cost; which space

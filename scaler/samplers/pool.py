@@ -7,7 +7,7 @@ import numpy as np
 
 from scaler.errors import InputError
 from scaler.rounding import FloatArray
-from scaler.samplers.candidates import CandidateSpace
+from scaler.samplers.candidates import CandidateSpace, LocalSpace
 from scaler.samplers.observations import Key, keys_of
 
 
@@ -47,11 +47,12 @@ class Pools:
         self.first = self._pool(candidates, features)
         self.is_whole = len(candidates) < size
 
-    def draw(self, rng: np.random.Generator) -> Pool:
-        """The whole space if it is small, else a new draw from it."""
+    def draw(self, rng: np.random.Generator, good: list[dict[str, Any]]) -> Pool:
+        """The whole space if it is small, else a new draw: half of it near the good ones, if the space can say so."""
         if self.is_whole:
             return self.first
-        candidates = self._space.candidates(rng, self._size)
+        near = self._space.near(rng, good, self._size // 2) if good and isinstance(self._space, LocalSpace) else []
+        candidates = near + self._space.candidates(rng, self._size - len(near))
         return self._pool(candidates, np.asarray(self._space.features(candidates), np.float64))
 
     def standardised(self, features: list[FloatArray] | FloatArray) -> FloatArray:

@@ -94,6 +94,29 @@ def test_noise_and_a_space_larger_than_the_pool() -> None:
     assert 0 < study.sampler.unseen(study) <= 300  # type: ignore[attr-defined]
 
 
+def test_a_space_that_knows_what_is_near_is_searched_near_the_good() -> None:
+    """In eight dimensions a random draw hardly ever comes close to the best."""
+
+    class Near(Box):
+        def near(self, rng: np.random.Generator, candidates: list[dict[str, Any]], n: int) -> list[dict[str, Any]]:
+            steps = rng.normal(scale=0.1, size=(n, len(self.distributions)))
+            parents = rng.integers(len(candidates), size=n)
+            values = np.array([list(params.values()) for params in candidates])
+            rows = np.clip(values[parents] + steps, -1, 1).tolist()
+            return [dict(zip(self.distributions, row, strict=True)) for row in rows]
+
+    def best(kind: type[Box], seed: int) -> float:
+        space = kind({f"x{index}": FloatDistribution(-1, 1) for index in range(8)})
+        study = optuna.create_study(direction="maximize", sampler=BudgetSampler(space, seed, startup=4, pool=256))
+        for _ in range(40):
+            trial = study.ask({**space.distributions, "other": FloatDistribution(0, 1)})
+            study.tell(trial, -sum((trial.params[name] - 0.3) ** 2 for name in space.distributions))
+        return study.best_value
+
+    near, far = (np.mean([best(kind, seed) for seed in range(4)]) for kind in (Near, Box))
+    assert near > 0.5 * far
+
+
 def test_the_first_proposals_fill_the_space() -> None:
     def hole(chosen: list[tuple[int, int]]) -> float:
         """The farthest that a network of the space lies from the nearest chosen one."""

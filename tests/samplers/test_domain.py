@@ -77,6 +77,25 @@ def test_features_are_the_same_drawn_or_asked_for(domain: Domain) -> None:
     assert drawn[:, 3:6] == pytest.approx(np.log([[cost.macs, cost.params, cost.activations] for cost in costs]))
 
 
+def test_near_a_network_are_small_changes_within_budget(domain: Domain) -> None:
+    rng = np.random.default_rng(0)
+    parent, *others = domain.candidates(rng, 200)
+    near = domain.near(rng, [parent], 200)
+    assert 20 < len({tuple(params.values()) for params in near}) == len(near) <= 200
+    proposals = [domain.proposal(params) for params in near]
+    assert all(found.budget.admits(found.architecture.cost()) for found in proposals)
+    assert {found.space for found in proposals} == {domain.proposal(parent).space}
+    assert {params.get(LEVEL) for params in near} == {parent.get(LEVEL)}
+    numbers = [name for name, value in parent.items() if isinstance(value, float)]
+
+    def distance(params: dict[str, Any]) -> float:
+        return sum(abs(params[name] - parent[name]) for name in numbers)
+
+    assert np.mean([distance(params) for params in near]) < 0.5 * np.mean([distance(params) for params in others])
+    choices = [name for name in parent if "block" in name or "se_ratios" in name]
+    assert all(len({params[name] for params in near}) > 1 for name in choices if domain.proposal(parent).space > 0)
+
+
 def test_a_small_domain_is_counted_out() -> None:
     domain = Domain([load_space("resnet")], ONE, **DATA)
     every = domain.candidates(np.random.default_rng(0), 100_000)
