@@ -1,10 +1,11 @@
 """`make bench-search TABLE=…`: searches compared on a recorded table, where an evaluation is a look-up.
 
 Every search gets the same noisy measurements, one training a network; its regret is by the mean over the table's seeds,
-relative to the best network within the cap. Compared pair by pair of seeds after 20, 25, 50 and 100 evaluations, with
-95 % bootstrap intervals of the mean difference. Each run is appended to a file as it ends; started again, the
-comparison goes on where it stopped. With `--only` some searches alone are run, and the tables are of what the file
-holds."""
+relative to the best network within the cap. Compared pair by pair of seeds after 20, 25, 50 and 100 evaluations (fewer
+on small tables), with 95 % bootstrap intervals of the mean difference. Each run is appended to a file as it ends;
+started again, the comparison goes on where it stopped. With `--only` some searches alone are run, and the tables are of
+what the file holds.
+"""
 
 import argparse
 import json
@@ -17,12 +18,12 @@ import numpy as np
 import optuna
 
 from scaler.rounding import FloatArray
-from tests.bench.searches import CHECKPOINTS, SEARCHES, Run
+from tests.bench.searches import SEARCHES, Run
 from tests.bench.tables import Case, Table, make_case, read_table
 
 _CAPS = (50e6, 70e6, None)
 _BAND = 0.9
-_FEWEST = 200  # networks that a band must hold to be searched
+_FEWEST = 200, 0.2  # networks that a band must hold to be searched, or this part of the table if that is less
 _PEERS = ("random", "evolution", "gp")
 _SLOW = ("gp",)
 _RESAMPLES = 10_000
@@ -38,6 +39,7 @@ def limits(table: Table, caps: tuple[float | None, ...]) -> list[tuple[str, floa
     next lower tenth that holds enough.
     """
     found = []
+    fewest = min(_FEWEST[0], _FEWEST[1] * len(table.macs))
     for cap in caps:
         high = cap if cap is not None else float(table.macs.max())
         name = f"<= {cap / 1e6:g}M" if cap is not None else "no cap"
@@ -45,7 +47,7 @@ def limits(table: Table, caps: tuple[float | None, ...]) -> list[tuple[str, floa
         band = next(
             share / 10
             for share in range(round(10 * _BAND), -1, -1)
-            if ((table.macs >= share / 10 * high) & (table.macs <= high)).sum() >= _FEWEST
+            if ((table.macs >= share / 10 * high) & (table.macs <= high)).sum() >= fewest
         )
         found.append((f"{name}, {band:.0%}-100%", band * high, high))
     return found
@@ -55,7 +57,7 @@ def outcome(case: Case, run: Run) -> dict[str, Any]:
     """The regrets of a run at the checkpoints, in percentage points."""
     best: dict[str, float] = {}
     recommended: dict[str, float] = {}
-    for count in CHECKPOINTS:
+    for count in case.checkpoints:
         rows = run.rows[:count]
         best[str(count)] = case.regret(max(rows, key=lambda row: case.measured[row]))
         if run.recommended:
@@ -103,28 +105,29 @@ def difference(one: FloatArray, other: FloatArray) -> tuple[float, float, float]
     return float(pairs.mean()), low, high
 
 
-def print_case(networks: int, name: str, runs: Runs) -> list[str]:
+def print_case(case: Case, runs: Runs) -> list[str]:
     """The table of one case; returns what the sampler must not miss and did."""
     print(
-        f"\n{name}: {networks} networks; mean regret in percentage points ± standard error, after so many evaluations"
+        f"\n{case.name}: {len(case.rows)} networks; mean regret in percentage points ± standard error, after so many "
+        "evaluations"
     )
-    print(f"  {'':<22}{'seeds':>6}" + "".join(f"{count:>15}" for count in CHECKPOINTS))
+    print(f"  {'':<22}{'seeds':>6}" + "".join(f"{count:>15}" for count in case.checkpoints))
     for search, by_seed in runs.items():
         seeds = sorted(by_seed)
         for kind in ("best", "recommended") if by_seed[seeds[0]]["recommended"] else ("best",):
-            columns = [regrets(runs, search, count, seeds, kind) for count in CHECKPOINTS]
+            columns = [regrets(runs, search, count, seeds, kind) for count in case.checkpoints]
             cells = [f"{column.mean():.3f} ± {column.std() / len(seeds) ** 0.5:.3f}" for column in columns]
             label = search if kind == "best" else f"{search}, recommended"
             print(f"  {label:<22}{len(seeds):>6}" + "".join(f"{cell:>15}" for cell in cells))
     missed = []
     if "tpe" in runs and "budget" in runs:
-        missed += _against_tpe(runs)
+        missed += _against_tpe(runs, case.checkpoints)
     for peer in _PEERS:
         if peer not in runs or "budget" not in runs:
             continue
         seeds = sorted(runs["budget"].keys() & runs[peer].keys())
         cells = []
-        for count in (20, 50, 100):
+        for count in (case.checkpoints[0], *case.checkpoints[2:]):
             mean, low, high = difference(regrets(runs, "budget", count, seeds), regrets(runs, peer, count, seeds))
             cells.append(f"@{count} {mean:+.3f} [{low:+.3f}, {high:+.3f}]")
             if low > 0:
@@ -133,25 +136,28 @@ def print_case(networks: int, name: str, runs: Runs) -> list[str]:
     return missed
 
 
-def _against_tpe(runs: Runs) -> list[str]:
+def _against_tpe(runs: Runs, checkpoints: tuple[int, int, int, int]) -> list[str]:
     """Prints with how many evaluations less the sampler is no worse than TPE."""
     seeds = sorted(runs["budget"].keys() & runs["tpe"].keys())
+    _, quarter, half, all_ = checkpoints
     missed = []
-    for ours, theirs, required in ((50, 100, True), (25, 50, True), (25, 100, False)):
+    for ours, theirs, required in ((half, all_, True), (quarter, half, True), (quarter, all_, False)):
         mean, low, high = difference(regrets(runs, "budget", ours, seeds), regrets(runs, "tpe", theirs, seeds))
         verdict = "not worse" if low <= 0 else "WORSE"
         print(
             f"  budget@{ours} - tpe@{theirs:<4} {mean:+.3f} [{low:+.3f}, {high:+.3f}]  "
-            f"{theirs // ours} x fewer evaluations: {verdict}"
+            f"{theirs / ours:.2g} x fewer evaluations: {verdict}"
         )
         if required and low > 0:
             missed.append(f"budget@{ours} worse than tpe@{theirs}")
-    tpe_last = regrets(runs, "tpe", CHECKPOINTS[-1], seeds)
-    reached = [count for count in CHECKPOINTS if difference(regrets(runs, "budget", count, seeds), tpe_last)[1] <= 0]
-    by_mean = [count for count in CHECKPOINTS if regrets(runs, "budget", count, seeds).mean() <= tpe_last.mean()]
+    tpe_last = regrets(runs, "tpe", all_, seeds)
+    reached = [count for count in checkpoints if difference(regrets(runs, "budget", count, seeds), tpe_last)[1] <= 0]
+    by_mean = [count for count in checkpoints if regrets(runs, "budget", count, seeds).mean() <= tpe_last.mean()]
     for counts, manner in ((by_mean, "in the mean"), (reached, "beyond the interval")):
         if counts:
-            print(f"  factor: {100 / counts[0]:g} x, no worse than tpe@100 {manner} from {counts[0]} evaluations on")
+            print(
+                f"  factor: {all_ / counts[0]:.2g} x, no worse than tpe@{all_} {manner} from {counts[0]} evaluations on"
+            )
     return missed
 
 
@@ -170,7 +176,9 @@ def main() -> None:
     file = arguments.runs or Path("runs/bench-search") / f"{arguments.table.stem}.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     table = read_table(arguments.table)
-    caps = _CAPS if arguments.caps is None else tuple(cap * 1e6 or None for cap in arguments.caps)
+    caps: tuple[float | None, ...] = table.budgets or _CAPS
+    if arguments.caps is not None:
+        caps = tuple(cap * 1e6 or None for cap in arguments.caps)
     cases = limits(table, caps)[:: 2 if arguments.no_bands else 1]
     seeds = {name: arguments.slow_seeds if name in _SLOW else arguments.seeds for name in arguments.only}
     run_all(table, cases, seeds, file)
@@ -181,9 +189,7 @@ def main() -> None:
             if entry["case"] == name:
                 runs.setdefault(entry["search"], {})[entry["seed"]] = entry
         ordered = {search: runs[search] for search in SEARCHES if search in runs}
-        missed += [
-            f"{name}: {text}" for text in print_case(len(make_case(table, name, low, high, 0).rows), name, ordered)
-        ]
+        missed += [f"{name}: {text}" for text in print_case(make_case(table, name, low, high, 0), ordered)]
     print("\nmissed: " + ("; ".join(missed) or "nothing"))
 
 

@@ -13,9 +13,6 @@ import optuna
 from scaler.samplers import BudgetSampler
 from tests.bench.tables import Case, TableSpace
 
-CHECKPOINTS = (20, 25, 50, 100)
-EVALUATIONS = CHECKPOINTS[-1]
-
 
 @dataclass
 class Run:
@@ -37,11 +34,11 @@ def budget(case: Case, seed: int) -> Run:
     sampler = BudgetSampler(space, seed=seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     run = Run()
-    while len(run.rows) < min(EVALUATIONS, len(case.rows)):
+    while len(run.rows) < case.checkpoints[-1]:
         trial = study.ask(space.distributions)
         run.rows.append(case.table.row(trial.params))
         study.tell(trial, case.measured[run.rows[-1]])
-        if len(run.rows) in CHECKPOINTS:
+        if len(run.rows) in case.checkpoints:
             run.recommended[len(run.rows)] = case.table.row(sampler.recommend(study).params)
     run.draws = len(run.rows)
     return run
@@ -49,12 +46,12 @@ def budget(case: Case, seed: int) -> Run:
 
 def random(case: Case, seed: int) -> Run:
     """Networks within the cap at random."""
-    return Run(np.random.default_rng(seed).permutation(case.rows)[:EVALUATIONS].tolist())
+    return Run(np.random.default_rng(seed).permutation(case.rows)[: case.checkpoints[-1]].tolist())
 
 
 def most_macs(case: Case, seed: int) -> Run:
     """Networks within the cap in the order of their cost, the most costly first."""
-    return Run(case.rows[np.argsort(-case.table.macs[case.rows], kind="stable")][:EVALUATIONS].tolist())
+    return Run(case.rows[np.argsort(-case.table.macs[case.rows], kind="stable")][: case.checkpoints[-1]].tolist())
 
 
 def evolution(case: Case, seed: int, population: int = 10, sample: int = 10) -> Run:
@@ -65,7 +62,7 @@ def evolution(case: Case, seed: int, population: int = 10, sample: int = 10) -> 
     rng = np.random.default_rng(seed)
     run = Run(rng.choice(case.rows, min(population, len(case.rows)), replace=False).tolist())
     free = np.setdiff1d(case.rows, run.rows)
-    while len(run.rows) < EVALUATIONS and len(free):
+    while len(run.rows) < case.checkpoints[-1]:
         alive = run.rows[-population:]
         rivals = rng.choice(alive, min(sample, len(alive)), replace=False)
         parent = int(rivals[case.measured[rivals].argmax()])
@@ -90,7 +87,7 @@ def _optuna(case: Case, sampler: optuna.samplers.BaseSampler, draws: int) -> Run
     study = optuna.create_study(direction="maximize", sampler=sampler)
     run = Run()
     evaluated: set[int] = set()
-    while len(evaluated) < min(EVALUATIONS, len(allowed)) and run.draws < draws:
+    while len(evaluated) < case.checkpoints[-1] and run.draws < draws:
         run.draws += 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -2,8 +2,10 @@
 
 A CSV file of one network a row, with `macs` (and `params`, `activations` if known), one `acc_…` column for each
 training with another seed, and what tells the networks apart: `layers`, a string of one digit a layer
-(NAS-Bench-Macro), or else every other column of numbers (a grid over scaling rules). Rows that agree in cost and all
-accuracies are one network under several names, as NAS-Bench-Macro has them.
+(NAS-Bench-Macro), or else every other column of numbers. Rows that agree in cost and all accuracies are one network
+under several names, as NAS-Bench-Macro has them.
+
+Or what `scaler leaderboard --format csv` prints of studies that differ in their seed: a row for each network and study.
 """
 
 from dataclasses import dataclass
@@ -15,10 +17,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
+from scaler.budget import parse_quantity
 from scaler.rounding import FloatArray
 
 _COSTS = ("macs", "params", "activations")
 _NO_PARAMETERS = ("seconds", "time", "epochs", "digest", "images")
+_BUDGET = "budget"
+_SHAPE = ["blocks", "width", "side"]
 _NEAREST = 8
 
 
@@ -42,6 +47,7 @@ class Table:
     macs: FloatArray
     accuracies: FloatArray
     aliases: dict[tuple[Any, ...], int]
+    budgets: tuple[float, ...] = ()
 
     def row(self, params: dict[str, Any]) -> int:
         """The network with these parameters, or the nearest to them where they are no row's."""
@@ -91,6 +97,13 @@ class Case:
     rows: NDArray[np.intp]
     measured: FloatArray
 
+    @property
+    def checkpoints(self) -> tuple[int, int, int, int]:
+        """The numbers of evaluations after which searches are compared: 20, 25, 50 and 100, or, where there are fewer
+        than 400 networks, about a sixth, a fifth, two fifths and four fifths of them."""
+        count = len(self.rows)
+        return (20, 25, 50, 100) if count >= 400 else (count // 6, count // 5, 2 * count // 5, 4 * count // 5)
+
     def regret(self, row: int) -> float:
         """How far the mean over all seeds lies below the best within the cap, in percentage points."""
         means = self.table.accuracies.mean(axis=1)
@@ -107,6 +120,10 @@ def make_case(table: Table, name: str, low: float, high: float, seed: int) -> Ca
 def read_table(path: Path) -> Table:
     """The table in a CSV file."""
     frame = pd.read_csv(path, dtype={"layers": str})
+    budgets: tuple[float, ...] = ()
+    if "digest" in frame.columns:
+        frame = _of_leaderboard(frame)
+        budgets = tuple(sorted(frame[_BUDGET].unique().tolist()))
     accuracies = [name for name in frame.columns if name.startswith("acc")]
     costs = [name for name in _COSTS if name in frame.columns]
     same = frame.groupby(costs + accuracies, sort=False).ngroup().to_numpy()
@@ -118,7 +135,10 @@ def read_table(path: Path) -> Table:
         digits = np.array([[int(digit) for digit in name] for name in frame.layers])
         distributions, values, places, features = _of_layers(digits)
     else:
-        distributions, values, places, features = _of_numbers(frame.drop(columns=accuracies + costs))
+        shape = [name for name in _SHAPE if budgets]
+        distributions, values, places, features = _of_numbers(frame.drop(columns=accuracies + costs + shape))
+        if budgets:  # what a study's domain has for features
+            features = np.log(frame[[*_SHAPE, _BUDGET]].to_numpy(float))
     params = [dict(zip(distributions, row, strict=True)) for row in values]
     return Table(
         distributions=distributions,
@@ -128,6 +148,7 @@ def read_table(path: Path) -> Table:
         macs=frame.macs.to_numpy(float)[last],
         accuracies=measured * (100 if measured.max() <= 1 else 1),
         aliases={values[index]: int(network) for index, network in enumerate(same)},
+        budgets=budgets,
     )
 
 
@@ -143,6 +164,20 @@ def _of_layers(digits: NDArray[np.int64]) -> _Columns:
     }
     counts = np.column_stack([(digits == choice).sum(axis=1) for choice in choices])
     return distributions, [tuple(row) for row in digits.tolist()], one_hot, np.column_stack([one_hot, counts])
+
+
+def _of_leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
+    """A leaderboard's networks: shares, budget, shape, cost, and an accuracy for each of its studies."""
+    ruled = frame[frame.rule.notna()]
+    accuracies = ruled.pivot(index="digest", columns="study", values="accuracy").dropna()
+    first = ruled.drop_duplicates("digest").set_index("digest").loc[accuracies.index]
+    shares = np.array([rule.split("/") for rule in first.rule], float)
+    networks = pd.DataFrame({"depth_share": shares[:, 0], "width_share": shares[:, 1]}, index=first.index)
+    networks[_BUDGET] = [float(parse_quantity("budget", text.split()[0])) for text in first.budget]
+    networks["blocks"] = [sum(map(int, depths.split("-"))) for depths in first.depths]
+    networks["width"] = [np.exp(np.mean(np.log([int(width) for width in text.split("-")]))) for text in first.widths]
+    networks["side"] = first.resolution
+    return networks.join(first[list(_COSTS)]).join(accuracies.add_prefix("acc_")).reset_index(drop=True)
 
 
 def _of_numbers(frame: pd.DataFrame) -> _Columns:

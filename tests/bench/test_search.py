@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench import searches
 from tests.bench.search import difference, limits, outcome, print_case, run_all, stored
-from tests.bench.tables import Table, TableSpace, make_case, read_table
+from tests.bench.tables import Case, Table, TableSpace, make_case, read_table
 
 
 @pytest.fixture
@@ -49,6 +49,28 @@ def test_a_table_of_numbers(tmp_path: Path) -> None:
     assert space.features(space.candidates(np.random.default_rng(0), 9)).shape == (3, 3)
 
 
+def test_a_leaderboard_of_two_seeds_is_a_table(tmp_path: Path) -> None:
+    """Two networks of two studies each; what has no rule, or lacks one of the seeds, is left out."""
+    rows = [
+        ("a", "0.20/0.50/0.30", "1M macs", 8, "1-2", "8-16", 900, "first", 0.8),
+        ("a", "0.20/0.50/0.30", "1M macs", 8, "1-2", "8-16", 900, "second", 0.7),
+        ("b", "0.40/0.20/0.40", "2M macs", 12, "2-2", "8-8", 1900, "first", 0.9),
+        ("b", "0.40/0.20/0.40", "2M macs", 12, "2-2", "8-8", 1900, "second", 0.85),
+        ("c", "0.60/0.20/0.20", "2M macs", 12, "2-3", "8-8", 2000, "first", 0.9),
+        ("d", "", "", 12, "2-3", "8-12", 2000, "first", 0.9),
+        ("d", "", "", 12, "2-3", "8-12", 2000, "second", 0.9),
+    ]
+    names = ["digest", "rule", "budget", "resolution", "depths", "widths", "macs", "study", "accuracy"]
+    frame = pd.DataFrame(rows, columns=names).assign(params=10, activations=20)
+    frame.to_csv(tmp_path / "board.csv", index=False)
+    table = read_table(tmp_path / "board.csv")
+    assert table.budgets == (1e6, 2e6)
+    assert list(table.distributions) == ["depth_share", "width_share", "budget"]
+    assert table.params[1] == {"depth_share": 0.4, "width_share": 0.2, "budget": 2e6}
+    assert table.accuracies.tolist() == [[80, 70], [90, 85]]
+    assert np.exp(table.features[0]) == pytest.approx([3, 128**0.5, 8, 1e6, 900, 10, 20])
+
+
 def test_regret_is_by_the_mean_of_the_seeds(layers: Table) -> None:
     case = make_case(layers, "case", 0, 6e6, seed=1)
     means = layers.accuracies.mean(axis=1)
@@ -61,13 +83,13 @@ def test_regret_is_by_the_mean_of_the_seeds(layers: Table) -> None:
 def test_every_search_stays_within_the_cap_and_repeats_nothing(
     layers: Table, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searches, "EVALUATIONS", 25)
+    monkeypatch.setattr(Case, "checkpoints", (5, 10, 20, 25))
     case = make_case(layers, "case", 5e6, 7e6, seed=1)
     run = searches.SEARCHES[name](case, 1)
     assert len(run.rows) == len(set(run.rows)) == 25
     assert set(run.rows) <= set(case.rows.tolist())
     assert len(set(searches.SEARCHES[name](case, 1).rows) ^ set(run.rows)) == 0
-    assert set(outcome(case, run)["best"]) == {"20", "25", "50", "100"}
+    assert set(outcome(case, run)["best"]) == {"5", "10", "20", "25"}
 
 
 def test_a_comparison_goes_on_where_it_was_broken_off(
@@ -88,12 +110,12 @@ def test_a_comparison_goes_on_where_it_was_broken_off(
     runs: dict[str, dict[int, dict[str, object]]] = {}
     for entry in stored(file):
         runs.setdefault(entry["search"], {})[entry["seed"]] = entry
-    print_case(9, "all", {"budget": runs["random"], **runs})
+    print_case(make_case(layers, "all", 0.0, 1e9, 0), {"budget": runs["random"], **runs})
     assert "budget - random" in capsys.readouterr().out
 
 
 def test_a_band_holds_enough_networks(layers: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.bench.search._FEWEST", 20)
+    monkeypatch.setattr("tests.bench.search._FEWEST", (20, 1.0))
     names = [name for name, *_ in limits(layers, (7.5e6, None))]
     assert names == ["<= 7.5M", "<= 7.5M, 90%-100%", "no cap", "no cap, 80%-100%"]
 
