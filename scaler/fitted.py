@@ -36,7 +36,7 @@ DISCOVERED = "discovered"
 CLASSIC = "classic"
 """The name, among rules, of the classic shape, which follows none."""
 
-_SAME = ("spaces", "objective", "recipe", "search.growth")
+_SAME = {"space": "spaces", "objective": "objective", "recipe": "recipe", "search.growth": "search.growth"}
 _SAME_DATA = ("name", "resolution", "channels", "validation", "test", "seed")
 
 
@@ -272,9 +272,9 @@ def _laws(parts: Sequence[Observations], surfaces: Sequence[Surface], best: Shar
 def _check_one_question(configs: Sequence[StudyConfig]) -> None:
     first = configs[0]
     for other in configs[1:]:
-        differing = [name for name in _SAME if _setting(first, name) != _setting(other, name)] + [
-            f"data.{name}" for name in _SAME_DATA if getattr(first.data, name) != getattr(other.data, name)
-        ]
+        differing = [
+            name for name, setting in _SAME.items() if _setting(first, setting) != _setting(other, setting)
+        ] + [f"data.{name}" for name in _SAME_DATA if getattr(first.data, name) != getattr(other.data, name)]
         if differing:
             raise InputError(
                 f"{differing[0]}: {first.name} and {other.name} differ in it; "

@@ -8,7 +8,7 @@ from optuna.trial import create_trial
 
 from scaler.config import StudyConfig, load_study
 from scaler.record import Record
-from scaler.scaling import RULES
+from scaler.scaling import RULES, Shares
 from scaler.study import open_study
 from scaler.workflow import domain_of
 from tests.laws.planted import PLACES, TOP, observed, quadratic
@@ -26,7 +26,11 @@ def planted_study(
     rng = np.random.default_rng(0)
     truth = quadratic(PLACES[place])
     shares, values = observed(truth, 4 * count, noise, rng)
-    networks = [triangle.base.at(shapes, index) for shapes in [triangle.fit(shares)] for index in range(len(shares))]
+    networks = [
+        triangle.base.at(shapes, index)
+        for shapes in [triangle.fit(np.array([triangle.point(Shares(*rule)) for rule in shares.tolist()]))]
+        for index in range(len(shares))
+    ]
     study = open_study(config)
     taken = {triangle.at(rule).digest for rule in RULES.values()}
     number = 0

@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.chdir(folder)
     try:
         Path("tiny.toml").write_text(TINY_STUDY)
-        study = scaler.search("tiny.toml", overrides={"search.trials": 1})
+        study = scaler.search("tiny.toml", overrides={"search.trials": 1, "recipe.epochs": 4})
         scaler.export(study, "best", "export")
         data = load_data(scaler.load_study("tiny.toml").data, side=8)
         Path("digits").mkdir()

@@ -23,7 +23,7 @@ from scaler.executors import Capacity, Driver, Job, Observer, capacity, run_loca
 from scaler.hardware import pick_device
 from scaler.record import Record
 from scaler.scaling import RULES
-from scaler.space import Triangle
+from scaler.region import Triangle
 from scaler.study import open_study
 from scaler.workflow import study_data
 

@@ -7,7 +7,8 @@ from scaler.budget import Budget
 from scaler.errors import InputError
 from scaler.families import classic
 from scaler.families.efficientnet import CLASSICS, EfficientNet
-from scaler.space import Triangle, load_space
+from scaler.region import Triangle
+from scaler.space import load_space
 
 # Params and MACs of Tan and Le's networks with batch-norm scale and shift; B0's activations are those of pycls,
 # dev/model_complexity.json.
