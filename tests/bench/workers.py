@@ -22,8 +22,8 @@ from scaler.evaluator import TrainingEvaluator
 from scaler.executors import Capacity, Driver, Job, Observer, capacity, run_locally
 from scaler.hardware import pick_device
 from scaler.record import Record
-from scaler.scaling import RULES
 from scaler.region import Triangle
+from scaler.scaling import RULES
 from scaler.study import open_study
 from scaler.workflow import study_data
 
