@@ -66,10 +66,10 @@ class ProjectedSampler(CandidateSampler):
     def _wanted(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
         """What Optuna's sampler proposes, taken or not."""
         number = 0 if self._inner in _ONE_SEQUENCE else trial.number
-        sampler = INNER[self._inner](int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0]))
         distributions = self._space.distributions
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = INNER[self._inner](int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0]))
             joint = sampler.infer_relative_search_space(study, trial)
             params = sampler.sample_relative(study, trial, {name: distributions[name] for name in joint})
             for name, distribution in distributions.items():

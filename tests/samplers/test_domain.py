@@ -1,6 +1,7 @@
 """The domain of a search: spaces, choices and budgets behind one set of parameters; samplers over it, by name."""
 
 import itertools
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from scaler.record import LEVEL
 from scaler.region import Triangle
 from scaler.samplers import SAMPLERS, Domain
 from scaler.scaling import RULES
+from tests.conftest import FULL
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -33,10 +35,19 @@ DOMAINS = {
 }
 
 
-@pytest.fixture(scope="module", params=DOMAINS)
-def domain(request: pytest.FixtureRequest) -> Domain:
-    spaces, budgets = DOMAINS[request.param]
+COUNT = 300 if FULL else 80
+
+
+@cache
+def made(kind: str) -> Domain:
+    """Nothing but caches ever changes in a domain."""
+    spaces, budgets = DOMAINS[kind]
     return Domain(spaces, budgets, **DATA)
+
+
+@pytest.fixture(params=DOMAINS)
+def domain(request: pytest.FixtureRequest) -> Domain:
+    return made(request.param)
 
 
 def distinct(networks: list[Architecture]) -> int:
@@ -44,9 +55,9 @@ def distinct(networks: list[Architecture]) -> int:
 
 
 def test_candidates_are_distinct_and_on_budget(domain: Domain) -> None:
-    candidates = domain.candidates(np.random.default_rng(0), 300)
+    candidates = domain.candidates(np.random.default_rng(0), COUNT)
     proposals = [domain.proposal(params) for params in candidates]
-    assert 100 < len(candidates) <= 300
+    assert min(COUNT, 120) <= len(candidates) <= COUNT
     assert all(list(params) == list(domain.distributions) for params in candidates)
     assert distinct([found.architecture for found in proposals]) == len(
         {row.tobytes() for row in domain.features(candidates).round(9)}
@@ -68,7 +79,7 @@ def test_every_budget_space_and_choice_is_among_the_candidates(domain: Domain) -
 
 
 def test_features_are_the_same_drawn_or_asked_for(domain: Domain) -> None:
-    candidates = domain.candidates(np.random.default_rng(1), 60)
+    candidates = domain.candidates(np.random.default_rng(1), COUNT // 2)
     drawn = domain.features(candidates)
     domain.candidates(np.random.default_rng(2), 1)
     assert domain.features(candidates) == pytest.approx(drawn)
@@ -79,9 +90,9 @@ def test_features_are_the_same_drawn_or_asked_for(domain: Domain) -> None:
 
 def test_near_a_network_are_small_changes_within_budget(domain: Domain) -> None:
     rng = np.random.default_rng(0)
-    parent, *others = domain.candidates(rng, 200)
-    near = domain.near(rng, [parent], 200)
-    assert 20 < len({tuple(params.values()) for params in near}) == len(near) <= 200
+    parent, *others = domain.candidates(rng, COUNT)
+    near = domain.near(rng, [parent], COUNT)
+    assert 20 < len({tuple(params.values()) for params in near}) == len(near) <= COUNT
     proposals = [domain.proposal(params) for params in near]
     assert all(found.budget.admits(found.architecture.cost()) for found in proposals)
     assert {found.space for found in proposals} == {domain.proposal(parent).space}
@@ -97,7 +108,7 @@ def test_near_a_network_are_small_changes_within_budget(domain: Domain) -> None:
 
 
 def test_a_small_domain_is_counted_out() -> None:
-    domain = Domain([load_space("resnet")], ONE, **DATA)
+    domain = made("triangle")
     every = domain.candidates(np.random.default_rng(0), 100_000)
     region = domain.region()
     assert isinstance(region, Triangle)
@@ -109,7 +120,7 @@ def test_a_small_domain_is_counted_out() -> None:
 
 
 def test_rules_of_one_network_are_one_point() -> None:
-    domain = Domain([load_space("resnet")], ONE, **DATA)
+    domain = made("triangle")
     rules: dict[str, list[dict[str, Any]]] = {}
     for depth in np.linspace(0, 1, 40).tolist():
         params = domain.params((0, 0, 0), (depth, 0.5))
@@ -120,7 +131,7 @@ def test_rules_of_one_network_are_one_point() -> None:
 
 
 def test_the_largest_resolution_covers_all(domain: Domain) -> None:
-    candidates = domain.candidates(np.random.default_rng(0), 200)
+    candidates = domain.candidates(np.random.default_rng(0), COUNT)
     assert domain.largest_resolution >= max(domain.proposal(params).architecture.resolution for params in candidates)
 
 
@@ -143,16 +154,15 @@ def test_the_study_files_samplers_are_there() -> None:
 
 @pytest.mark.parametrize(("name", "kind"), list(itertools.product(SAMPLERS, ["families", "several budgets", "stages"])))
 def test_every_sampler_proposes_distinct_networks_within_budget(name: str, kind: str) -> None:
-    spaces, budgets = DOMAINS[kind]
-    domain = Domain(spaces, budgets, **DATA)
+    domain = made(kind)
     found = networks(domain, search(domain, name, 14))
     assert distinct(found) == 14
-    assert all(budgets.levels[-1].admits(network.cost()) for network in found)
+    assert all(domain.budgets.levels[-1].admits(network.cost()) for network in found)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_search_is_fixed_by_its_seed(name: str) -> None:
-    domain = Domain([load_space("resnet")], ONE, **DATA)
+    domain = made("triangle")
     first, again, other = ([n.digest for n in networks(domain, search(domain, name, 12, seed))] for seed in (1, 1, 2))
     assert first == again
     if name != "grid":
@@ -161,7 +171,7 @@ def test_a_search_is_fixed_by_its_seed(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["budget", "tpe", "gp", "cmaes"])
 def test_samplers_that_look_learn(name: str) -> None:
-    domain = Domain([load_space("resnet")], ONE, **DATA)
+    domain = made("triangle")
     study = optuna.create_study(direction="maximize", sampler=SAMPLERS[name](domain))
     for _ in range(40):
         trial = study.ask(domain.distributions)
@@ -184,7 +194,7 @@ def test_a_domain_runs_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["budget", "tpe", "random"])
 def test_what_is_queued_with_a_budget_gets_a_network_of_it(name: str) -> None:
-    domain = Domain([load_space("resnet")], SEVERAL, **DATA)
+    domain = made("several budgets")
     study = search(domain, name, 10)
     for level in (0, 1, 0, 0):
         study.enqueue_trial({LEVEL: level})
