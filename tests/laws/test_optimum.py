@@ -6,7 +6,7 @@ from scaler.laws import Surface, common_optimum, fit_surface, optimum
 from tests.conftest import FULL
 from tests.laws.planted import PLACES, observed, quadratic
 
-REPEATS = 50 if FULL else 4
+REPEATS = 30 if FULL else 4
 INSIDE = PLACES["inside"]
 
 
