@@ -160,6 +160,14 @@ def test_every_sampler_proposes_distinct_networks_within_budget(name: str, kind:
     assert all(domain.budgets.levels[-1].admits(network.cost()) for network in found)
 
 
+def test_many_workers_at_once_get_different_networks() -> None:
+    domain = made("families")
+    study = search(domain, "budget", 10)
+    for _ in range(64):
+        study.ask(domain.distributions)
+    assert distinct(networks(domain, study)) == 74
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_search_is_fixed_by_its_seed(name: str) -> None:
     domain = made("triangle")
