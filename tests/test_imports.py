@@ -45,6 +45,7 @@ ROOMS = [
     "study",
     "samplers",
     "executors",
+    "submission",
     "workflow",
     "final",
     "laws",

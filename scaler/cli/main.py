@@ -14,6 +14,7 @@ from scaler.cli.predict import predict
 from scaler.cli.results import export, leaderboard
 from scaler.cli.scale import scale
 from scaler.cli.studies import baselines, confirm, search
+from scaler.cli.submit import submit
 from scaler.cli.training import train
 from scaler.errors import InputError, WorkError, nearest
 
@@ -56,6 +57,7 @@ _COMMANDS = (
     scale,
     data,
     search,
+    submit,
     baselines,
     confirm,
     leaderboard,
