@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from scaler.budget import Budget
 from scaler.config import StudyConfig, load_study
+from scaler.entries import timm_entry
 from scaler.errors import InputError
-from scaler.models import timm_entry
 from scaler.record import Record, has_record, is_finished
 from scaler.study import existing_study
 

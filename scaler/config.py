@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from scaler.budget import Budgets
-from scaler.data import DataConfig
+from scaler.data.config import DataConfig
 from scaler.errors import InputError, nearest, unknown
 from scaler.families import FAMILIES
 from scaler.recipe import Recipe

@@ -24,8 +24,9 @@ from scaler import fresh_check
 from scaler.budget import Budget, format_quantity
 from scaler.config import StudyConfig, load_study
 from scaler.data import INTERPOLATION, Dataset
+from scaler.entries import timm_entry
 from scaler.errors import InputError, WorkError
-from scaler.models import build, timm_entry
+from scaler.models import build
 from scaler.record import Record
 from scaler.scoring import timm_batches
 from scaler.study import artifacts_folder, existing_study, find_trial, stored_config

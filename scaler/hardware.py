@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-
 
 def pick_device(index: int = 0) -> torch.device:
     """The accelerator found on this machine, the one numbered `index` where there are several, else the CPU."""
@@ -24,7 +22,7 @@ def device_name(device: torch.device) -> str:
 
 
 def pick_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """The number format of the forward pass: `wanted`, one of `PRECISIONS`, or for "auto" what the device is fast in.
+    """The number format of the forward pass: `wanted`, as a recipe has it, or for "auto" what the device is fast in.
 
     On the CPU that is float32: bfloat16 under autocast is many times slower where the processor has no instructions
     for it.

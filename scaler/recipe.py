@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from scaler.errors import InputError, unknown
-from scaler.hardware import PRECISIONS
 
 SCHEDULES = ("cosine", "poly", "multistep", "constant")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BALANCES = ("none", "weights", "sampling")
 
 

@@ -23,6 +23,7 @@ ROOMS = [
     "rounding",
     "architecture",
     "families",
+    "entries",
     "budget",
     "scaling",
     "network_file",
@@ -106,6 +107,12 @@ def test_light_commands_load_nothing_heavy(code: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
     assert not loaded & set(HEAVY)
+
+
+def test_the_leaderboard_needs_no_torch() -> None:
+    script = "import sys; import scaler.board; print('optuna' in sys.modules, {'torch', 'timm', 'ray'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "True set()\n"
 
 
 def test_no_module_shadows_a_public_function() -> None:

@@ -22,8 +22,8 @@ import scaler
 from scaler import InputError
 from scaler.cli import main
 from scaler.data import load_data
+from scaler.entries import timm_entry
 from scaler.hardware import memory_in_use
-from scaler.models import timm_entry
 from scaler.prediction import Prediction, Predictor, find_images
 from tests.conftest import TINY_STUDY
 

@@ -6,34 +6,10 @@ import timm
 from torch import nn
 
 from scaler.architecture import Architecture
-from scaler.families.alexnet import AlexNet
-from scaler.families.efficientnet import EfficientNet
-from scaler.families.inception import Inception
-from scaler.families.inception_v3 import InceptionV3
-from scaler.families.resnet import ResNet
-from scaler.families.vgg import VGG
-from scaler.models import alexnet, efficientnet, inception, inception_v3, resnet, vgg
-from scaler.models.entry import TimmEntry
+from scaler.entries import timm_entry
+from scaler.models import alexnet, efficientnet, inception, resnet, vgg
 
-__all__ = ["TimmEntry", "build", "timm_entry"]
-
-
-def timm_entry(architecture: Architecture) -> TimmEntry:
-    """The timm entry point and arguments that make this network."""
-    match architecture:
-        case AlexNet():
-            return alexnet.timm_entry(architecture)
-        case VGG():
-            return vgg.timm_entry(architecture)
-        case ResNet():
-            return resnet.timm_entry(architecture)
-        case Inception():
-            return inception.timm_entry(architecture)
-        case InceptionV3():
-            return inception_v3.timm_entry(architecture)
-        case EfficientNet():
-            return efficientnet.timm_entry(architecture)
-    raise AssertionError(f"{architecture.family} has no torch module")
+__all__ = ["alexnet", "build", "efficientnet", "inception", "resnet", "vgg"]
 
 
 def build(architecture: Architecture, **overrides: Any) -> nn.Module:

@@ -9,13 +9,7 @@ from torch import Tensor, nn
 
 from scaler.errors import unknown
 from scaler.families.alexnet import CLASSICS, AlexNet
-from scaler.models.entry import TimmEntry
-from scaler.models.plugin import Plugin, checkpointed, plugin_entry, register
-
-
-def timm_entry(architecture: AlexNet) -> TimmEntry:
-    """Our entry point and the JSON-safe arguments that make this network."""
-    return plugin_entry("scaler_alexnet", architecture, first_conv="features.0", classifier="classifier.6")
+from scaler.models.plugin import Plugin, checkpointed, register
 
 
 class AlexNetModule(nn.Module):
@@ -135,7 +129,6 @@ _PLUGIN = Plugin(
     name="scaler_alexnet",
     module=AlexNetModule,
     default=CLASSICS["alexnet"],
-    entry=timm_entry,
     features=lambda network: network.stages + 1,
     nested=True,
 )

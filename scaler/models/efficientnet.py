@@ -12,26 +12,7 @@ from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import nn
 
 from scaler.families.efficientnet import CLASSICS, STRIDES, EfficientNet
-from scaler.models.entry import TimmEntry, stock_args
-from scaler.models.plugin import Plugin, plugin_entry, register
-
-_SHAPE = ("depths", "widths", "kernels", "expansions", "se_ratios", "stem_stride")
-_FIRST_CONV, _CLASSIFIER = "conv_stem", "classifier"
-
-
-def timm_entry(architecture: EfficientNet) -> TimmEntry:
-    """The entry point and the JSON-safe arguments that make this network: stock for the shapes of B0 to B7."""
-    for name, classic in CLASSICS.items():
-        if _shape(classic) == _shape(architecture):
-            arguments = stock_args(architecture, activation="silu")
-            return TimmEntry(
-                name=name, model_args=arguments, first_conv=_FIRST_CONV, classifier=_CLASSIFIER, tier="stock"
-            )
-    return plugin_entry("scaler_efficientnet", architecture, _FIRST_CONV, _CLASSIFIER)
-
-
-def _shape(architecture: EfficientNet) -> dict[str, Any]:
-    return {name: getattr(architecture, name) for name in _SHAPE}
+from scaler.models.plugin import Plugin, register
 
 
 class ScaledEfficientNet(timm_efficientnet.EfficientNet):
@@ -89,7 +70,6 @@ _PLUGIN = Plugin(
     name="scaler_efficientnet",
     module=ScaledEfficientNet,
     default=CLASSICS["efficientnet_b0"].replace(dropout=0.0),  # as timm's own, which drop nothing unless asked to
-    entry=timm_entry,
     features=lambda network: 5,
     nested=True,
 )

@@ -14,16 +14,10 @@ from torch import nn
 from torch.nn import functional
 
 from scaler.families.inception import AUX_SIDE, CLASSICS, POOLS, Inception, Module
-from scaler.models.entry import TimmEntry
-from scaler.models.plugin import Plugin, plugin_entry, register
+from scaler.models.plugin import Plugin, register
 
 _NORM_EPS = 1e-3  # torchvision's
 _AUX_DROPOUT = 0.7  # the paper's, section 5
-
-
-def timm_entry(architecture: Inception) -> TimmEntry:
-    """Our entry point and the JSON-safe arguments that make this network."""
-    return plugin_entry("scaler_inception", architecture, first_conv="conv1.conv", classifier="fc")
 
 
 class _ConvNorm(nn.Module):
@@ -251,7 +245,6 @@ _PLUGIN = Plugin(
     name="scaler_inception",
     module=GoogLeNet,
     default=CLASSICS["googlenet"].replace(dropout=0.0),
-    entry=timm_entry,
     features=lambda network: 4 if network.stem == "small" else 5,
 )
 default_cfgs = _PLUGIN.default_cfgs()

@@ -11,12 +11,9 @@ from timm.models._manipulate import checkpoint_seq
 from torch import Tensor, nn
 
 from scaler.architecture import Architecture
-from scaler.models.entry import TimmEntry
+from scaler.entries import TIMMS, timm_entry
 
 EntryPoint = TypeVar("EntryPoint", bound=Callable[..., nn.Module])
-
-# Fields that an entry point takes under timm's names alone: `num_classes`, `in_chans` and `drop_rate`.
-_TIMMS = frozenset({"num_classes", "in_channels", "dropout"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +23,6 @@ class Plugin:
     name      entry point, as `timm.create_model` takes it
     module    class of the network: takes the architecture as `cfg`, then timm's arguments
     default   network whose fields fill in those that a call leaves out
-    entry     the family's `timm_entry`
     features  number of feature maps of a network
     nested    whether feature maps come from inside `nn.Sequential`s, which `features_only` then takes apart
     """
@@ -34,7 +30,6 @@ class Plugin:
     name: str
     module: type[nn.Module]
     default: Architecture
-    entry: Callable[[Any], TimmEntry]
     features: Callable[[Any], int]
     nested: bool = False
 
@@ -50,7 +45,7 @@ class Plugin:
         """
         if "act_layer" in arguments:  # timm's name of the field
             arguments["activation"] = arguments.pop("act_layer")
-        own = {field.name for field in dataclasses.fields(self.default)} - _TIMMS
+        own = {field.name for field in dataclasses.fields(self.default)} - TIMMS
         architecture = self.default.replace(**{name: arguments.pop(name) for name in own & arguments.keys()})
         arguments.setdefault("drop_rate", architecture.dropout)
         if not arguments.get("pretrained_cfg"):
@@ -70,7 +65,7 @@ class Plugin:
 
     def _untrained(self, architecture: Architecture, in_channels: int) -> dict[str, Any]:
         """timm's `pretrained_cfg` of a network without weights, where it is not timm's default."""
-        entry, side = self.entry(architecture), architecture.resolution
+        entry, side = timm_entry(architecture), architecture.resolution
         return {
             "input_size": (in_channels, side, side),
             "first_conv": entry.first_conv,
@@ -84,24 +79,6 @@ def register(entry_point: EntryPoint) -> EntryPoint:
         warnings.filterwarnings("ignore", message=f"Overwriting {entry_point.__name__} in registry")
         register_model(entry_point)
     return entry_point
-
-
-def plugin_args(architecture: Architecture) -> dict[str, Any]:
-    """The JSON-safe keyword arguments with which the family's entry point makes this network."""
-    fields = {name: value for name, value in architecture.to_dict().items() if name not in _TIMMS}
-    del fields["family"], fields["activation"]
-    return {**fields, "act_layer": architecture.activation, "drop_rate": architecture.dropout}
-
-
-def plugin_entry(name: str, architecture: Architecture, first_conv: str, classifier: str) -> TimmEntry:
-    """A `scaler_*` entry point and the arguments that make this network."""
-    return TimmEntry(
-        name=name,
-        model_args=plugin_args(architecture),
-        first_conv=first_conv,
-        classifier=classifier,
-        tier="plugin",
-    )
 
 
 def checkpointed(layers: nn.Sequential, ends: list[int], x: Tensor) -> Tensor:

@@ -13,29 +13,9 @@ from torch import nn
 from torch.nn import functional
 
 from scaler.families.resnet import CLASSICS, ResNet
-from scaler.models.entry import TimmEntry, stock_args
-from scaler.models.plugin import Plugin, plugin_entry, register
+from scaler.models.plugin import Plugin, register
 
-_ENTRY_POINTS = {"basic": "resnet18", "bottleneck": "resnet50"}
 _BLOCKS: dict[str, Any] = {"basic": timm_resnet.BasicBlock, "bottleneck": timm_resnet.Bottleneck}
-_CLASSIFIER = "fc"
-
-
-def timm_entry(architecture: ResNet) -> TimmEntry:
-    """The entry point and the JSON-safe arguments that make this network: stock for four stages with projections."""
-    first_conv = "conv1.0" if architecture.stem == "deep" else "conv1"
-    if architecture.stages != 4 or architecture.stem == "cifar" or architecture.shortcut != "B":
-        return plugin_entry("scaler_resnet", architecture, first_conv, _CLASSIFIER)
-    shape: dict[str, Any] = {"layers": list(architecture.depths), "channels": list(architecture.widths[1:])}
-    if architecture.stem == "deep":
-        shape |= {"stem_type": "deep", "stem_width": architecture.widths[0] // 2}
-    return TimmEntry(
-        name=_ENTRY_POINTS[architecture.block],
-        model_args=shape | stock_args(architecture),
-        first_conv=first_conv,
-        classifier=_CLASSIFIER,
-        tier="stock",
-    )
 
 
 class ScaledResNet(timm_resnet.ResNet):
@@ -127,7 +107,6 @@ _PLUGIN = Plugin(
     name="scaler_resnet",
     module=ScaledResNet,
     default=CLASSICS["resnet18"],
-    entry=timm_entry,
     features=lambda network: network.stages + 1,
 )
 default_cfgs = _PLUGIN.default_cfgs()

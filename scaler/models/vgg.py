@@ -9,36 +9,7 @@ from timm.models import vgg as timm_vgg
 from torch import Tensor, nn
 
 from scaler.families.vgg import CLASSICS, VGG
-from scaler.models.entry import TimmEntry, stock_args
-from scaler.models.plugin import Plugin, checkpointed, plugin_entry, register
-
-_FIRST_CONV, _CLASSIFIER = "features.0", "head.fc"
-
-
-def timm_entry(architecture: VGG) -> TimmEntry:
-    """The entry point and the JSON-safe arguments that make this network."""
-    name = _stock_name(architecture)
-    if name is None:
-        return plugin_entry("scaler_vgg", architecture, _FIRST_CONV, _CLASSIFIER)
-    return TimmEntry(
-        name=name, model_args=stock_args(architecture), first_conv=_FIRST_CONV, classifier=_CLASSIFIER, tier="stock"
-    )
-
-
-def _stock_name(architecture: VGG) -> str | None:
-    """timm's own entry point for this network, if it has one."""
-    if architecture.last_side > architecture.head_map:
-        return None  # timm's head would slide over the map
-    for name, classic in CLASSICS.items():
-        as_classic = architecture.replace(
-            resolution=classic.resolution,
-            num_classes=classic.num_classes,
-            in_channels=classic.in_channels,
-            dropout=classic.dropout,
-        )
-        if as_classic == classic:
-            return name
-    return None
+from scaler.models.plugin import Plugin, checkpointed, register
 
 
 @register_notrace_module  # the side of the map decides whether it is pooled
@@ -122,7 +93,6 @@ _PLUGIN = Plugin(
     name="scaler_vgg",
     module=VGGModule,
     default=CLASSICS["vgg16"],
-    entry=timm_entry,
     # As timm's VGG: the end of every stage, and the last pooling where the last stage has one.
     features=lambda network: network.stages + (network.pools == network.stages),
     nested=True,

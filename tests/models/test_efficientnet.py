@@ -3,8 +3,8 @@
 import timm
 import torch
 
+from scaler.entries import timm_entry
 from scaler.families import classic
-from scaler.models import timm_entry
 
 
 def test_other_shapes_are_plugin():

@@ -18,9 +18,8 @@ from torch import nn
 
 from scaler import Architecture, Budget, InputError, Triangle, build, load_space
 from scaler.architecture import ACTIVATIONS
+from scaler.entries import TimmEntry, timm_entry
 from scaler.families import CLASSICS
-from scaler.models import timm_entry
-from scaler.models.entry import TimmEntry
 from scaler.shipped import shipped
 from tests.conftest import DRAWS, FULL
 from tests.counters import meta_model, torch_cost

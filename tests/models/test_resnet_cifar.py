@@ -8,9 +8,10 @@ import timm
 import torch
 from torch import nn
 
+from scaler.entries import timm_entry
 from scaler.families import classic
 from scaler.families.resnet import ResNet
-from scaler.models import build, timm_entry
+from scaler.models import build
 from tests.models.examples import EXAMPLES
 
 

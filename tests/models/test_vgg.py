@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from scaler.architecture import ACTIVATIONS
+from scaler.entries import plugin_args, timm_entry
 from scaler.families import classic
 from scaler.families.vgg import CLASSICS
-from scaler.models import build, timm_entry
-from scaler.models.plugin import plugin_args
+from scaler.models import build
 from tests.counters import torch_cost
 from tests.models.examples import EXAMPLES
 
