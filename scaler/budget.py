@@ -168,6 +168,6 @@ def _amounts(field: str, value: object) -> tuple[list[int], bool]:
 def format_quantity(value: float) -> str:
     """Three significant digits with K, M, G or T: 385814752 is 386M."""
     for suffix, scale in sorted(_SUFFIXES.items(), key=lambda item: -item[1]):
-        if value >= scale and suffix:
-            return f"{value / scale:.3g}{suffix}" if value / scale < 1000 else f"{value / scale:.0f}{suffix}"
+        if suffix and value >= 0.9995 * scale:  # else three digits are rounded to a thousand of the smaller unit
+            return f"{value / scale:.3g}{suffix}" if value / scale < 999.5 else f"{value / scale:.0f}{suffix}"
     return f"{value:.0f}"

@@ -2,9 +2,9 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
 
 from scaler.architecture import Architecture
 from scaler.evaluation import Result
@@ -22,6 +22,16 @@ LEVEL = "budget_level"
 
 DEATHS = "deaths"
 """Attribute: how many worker processes have died while they evaluated this network."""
+
+
+class Told(Protocol):
+    """A trial as far as its record is concerned: Optuna's `FrozenTrial`, or what a query found of it."""
+
+    @property
+    def state(self) -> TrialState: ...
+
+    @property
+    def user_attrs(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +121,7 @@ class Record:
         }
 
     @classmethod
-    def from_trial(cls, trial: FrozenTrial) -> Self:
+    def from_trial(cls, trial: Told) -> Self:
         """The record of a trial that has one (every trial whose network is known)."""
         known = {item.name for item in dataclasses.fields(cls)}
         attributes = {name: value for name, value in trial.user_attrs.items() if name in known}
@@ -119,11 +129,11 @@ class Record:
         return cls(**attributes)
 
 
-def has_record(trial: FrozenTrial) -> bool:
+def has_record(trial: Told) -> bool:
     """Whether the trial got as far as having a network."""
     return "architecture" in trial.user_attrs
 
 
-def is_finished(trial: FrozenTrial) -> bool:
+def is_finished(trial: Told) -> bool:
     """Whether the trial counts: its network was evaluated to an end, good or bad."""
     return trial.state.is_finished() and trial.user_attrs.get("failure") not in (INTERRUPTED, DUPLICATE)

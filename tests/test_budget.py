@@ -43,5 +43,5 @@ def test_a_limit_that_does_not_bind_is_exact_for_counts_past_32_bits() -> None:
 
 
 def test_quantities_are_printed_with_three_digits() -> None:
-    printed = [format_quantity(value) for value in (385814752, 999, 4089184256, 19.6e12, 2_500)]
-    assert printed == ["386M", "999", "4.09G", "19.6T", "2.5K"]
+    printed = [format_quantity(value) for value in (385814752, 999, 4089184256, 19.6e12, 2_500, 999_610, 9e15)]
+    assert printed == ["386M", "999", "4.09G", "19.6T", "2.5K", "1M", "9000T"]
