@@ -63,23 +63,22 @@ _STATES = {"complete": ("COMPLETE",), "pruned": ("PRUNED",), "failed": ("FAIL",)
 
 def frames(studies: Iterable[StudyLike], *, published: bool = False) -> dict[str, pd.DataFrame]:
     """The tables `leaderboard`, `trials`, `epochs` and `studies`; raises `InputError` for a study without results."""
-    studies = list(studies)
+    read = [parts_of(study) for study in studies]
     trials: list[dict[str, Any]] = []
     epochs: list[tuple[str, int, int, float]] = []
     about: list[dict[str, Any]] = []
-    for parts in map(parts_of, studies):
+    for parts in read:
         for part, study in parts.studies.items():
             name = f"{parts.name}.{part}" if part else parts.name
-            found = parts.trials(part)
-            trials += [_trial(name, trial) for trial in found]
+            trials += [_trial(name, trial) for trial in parts.trials[part]]
             epochs += [
                 (name, number, epoch, value)
                 for number, curve in read_curves(study).items()
                 for epoch, value in curve.items()
             ]
-            about.append(_about(name, parts, found))
+            about.append(_about(name, parts, parts.trials[part]))
     return {
-        "leaderboard": leaderboard(studies, published=published),
+        "leaderboard": leaderboard(read, published=published),
         "trials": pd.DataFrame(trials, columns=[*TRIALS]).astype(TRIALS),
         "epochs": pd.DataFrame(epochs, columns=[*EPOCHS]).astype(EPOCHS),
         "studies": pd.DataFrame(about, columns=[*STUDIES]).astype(STUDIES),

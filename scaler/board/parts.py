@@ -21,20 +21,20 @@ PARTS = ("", "baselines", "confirm", "train")
 _NO_DATA = ("cache", "cache_limit", "workers")  # how pictures are kept, not which
 _DIGITS = 6
 
-StudyLike = str | Path | StudyConfig | optuna.Study
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """A study: its name, its settings as tables, and its Optuna studies by the names in `PARTS`."""
+    """A study at one moment.
+
+    settings  its study file's tables
+    studies   its Optuna studies, by those of `PARTS` that there are
+    trials    theirs
+    """
 
     name: str
     settings: Mapping[str, Any]
     studies: Mapping[str, optuna.Study]
-
-    def trials(self, part: str) -> list[Trial]:
-        """The trials of a part; none if there is no such part yet."""
-        return read_trials(self.studies[part]) if part in self.studies else []
+    trials: Mapping[str, list[Trial]]
 
     @property
     def objective(self) -> str:
@@ -56,25 +56,31 @@ class Parts:
         return f"{epochs} epochs #{_digest(table)}"
 
 
+StudyLike = str | Path | StudyConfig | optuna.Study | Parts
+"""A study as users name it, or as it was read before."""
+
+
 def parts_of(study: StudyLike) -> Parts:
-    """The parts of a study that exist; raises `InputError` for a study without results."""
-    if isinstance(study, optuna.Study):
-        storage, name = study._storage, study.study_name
-        known = optuna.get_all_study_names(storage)
-        found: dict[str, optuna.Study | None] = {
-            part: optuna.load_study(study_name=f"{name}.{part}", storage=storage) if f"{name}.{part}" in known else None
-            for part in PARTS
-            if part
-        }
-        found = {"": study, **found}
-    else:
+    """Reads a study; raises `InputError` for one without results."""
+    if isinstance(study, Parts):
+        return study
+    if not isinstance(study, optuna.Study):
         config = study if isinstance(study, StudyConfig) else load_study(study)
-        name, found = config.name, {part: existing_study(config, part) for part in PARTS}
-        if found[""] is None:
-            raise InputError(f"study: {name} has no results in {config.folder}; run scaler search first")
-    studies = {part: opened for part, opened in found.items() if opened is not None}
+        searched = existing_study(config)
+        if searched is None:
+            raise InputError(f"study: {config.name} has no results in {config.folder}; run scaler search first")
+        study = searched
+    storage, name = study._storage, study.study_name
+    known = optuna.get_all_study_names(storage)
+    studies = {"": study} | {
+        part: optuna.load_study(study_name=f"{name}.{part}", storage=storage)
+        for part in PARTS
+        if part and f"{name}.{part}" in known
+    }
     # Read and written again, so that settings which older studies do not have get their defaults.
-    return Parts(name=name, settings=stored_config(studies[""]).to_tables(), studies=studies)
+    settings = stored_config(study).to_tables()
+    trials = {part: read_trials(opened) for part, opened in studies.items()}
+    return Parts(name=name, settings=settings, studies=studies, trials=trials)
 
 
 def _digest(table: Mapping[str, Any]) -> str:

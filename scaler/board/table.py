@@ -1,5 +1,6 @@
 """The leaderboard: one pandas table over any number of studies, from their trials' records alone."""
 
+import itertools
 import statistics
 from collections.abc import Iterable
 from typing import Any
@@ -51,8 +52,7 @@ def unranked(studies: Iterable[StudyLike]) -> list[str]:
     """What the leaderboard leaves out, as lines such as `3 stopped early` and `1 failed: loss not finite`."""
     counts: dict[str, int] = {}
     for study in studies:
-        parts = parts_of(study)
-        for trial in [trial for part in parts.studies for trial in parts.trials(part)]:
+        for trial in itertools.chain.from_iterable(parts_of(study).trials.values()):
             if trial.state == TrialState.PRUNED:
                 reason = "stopped early"
             elif trial.state == TrialState.FAIL and is_finished(trial):
@@ -73,7 +73,7 @@ def _ranked(group: pd.DataFrame) -> pd.DataFrame:
     confirmed = group["test_accuracy"].notna()
     keys = pd.DataFrame({"test": group["test_accuracy"].fillna(-1.0), "value": group[_VALUE].mask(confirmed, 0.0)})
     is_new = keys.ne(keys.shift()).any(axis=1)
-    group["rank"] = pd.Series(range(1, len(group) + 1)).where(is_new).ffill()
+    group["rank"] = pd.Series(range(1, len(group) + 1), dtype="float64").where(is_new).ffill()
     by_cost = group.sort_values(["macs", "rank"], kind="stable")
     best_before = by_cost["rank"].cummin().shift(fill_value=float("inf"))
     group["pareto"] = (by_cost["rank"] < best_before).reindex(group.index)
@@ -82,11 +82,11 @@ def _ranked(group: pd.DataFrame) -> pd.DataFrame:
 
 def _rows(parts: Parts) -> list[dict[str, Any]]:
     confirmations: dict[str, list[dict[str, Any]]] = {}
-    for trial in _completed(parts.trials("confirm")):
+    for trial in _completed(parts.trials.get("confirm", [])):
         confirmations.setdefault(trial.user_attrs["digest"], []).append(trial.user_attrs)
     rows = []
-    for part in parts.studies:
-        for trial in _completed(parts.trials(part)) if part != "confirm" else ():
+    for part, trials in parts.trials.items():
+        for trial in _completed(trials) if part != "confirm" else ():
             known = confirmations.get(trial.user_attrs["digest"], [])
             if part == "train":  # a recipe of its own: its test accuracy is that of its one seed
                 known = [trial.user_attrs] if "test_accuracy" in trial.user_attrs else []

@@ -8,10 +8,11 @@ import click
 
 from scaler import __version__
 from scaler.cli.data import data
+from scaler.cli.export import export
 from scaler.cli.fit import fit
+from scaler.cli.leaderboard import compare, leaderboard
 from scaler.cli.networks import classics, describe, families
 from scaler.cli.predict import predict
-from scaler.cli.results import export, leaderboard
 from scaler.cli.scale import scale
 from scaler.cli.studies import baselines, confirm, search
 from scaler.cli.submit import submit
@@ -61,6 +62,7 @@ _COMMANDS = (
     baselines,
     confirm,
     leaderboard,
+    compare,
     fit,
     train,
     export,

@@ -1,5 +1,6 @@
 """Commands about networks as data: families, classics, describe."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,27 @@ def describe(name: str, depth: float, width: float, resolution: int | None, laye
     else:
         print_table(("width", "channels"), zip(network.width_names, network.widths, strict=True))
         print_table(("stage", "blocks"), enumerate(network.depths, start=1))
+
+
+def stage_table(network: Architecture) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Columns and rows of where a network's cost goes, a row for each size of its maps."""
+    total = network.cost()
+    rows = []
+    for side, group in itertools.groupby(network.layers(), key=lambda layer: layer.side):
+        layers = list(group)
+        macs, params = (sum(getattr(layer.cost, name) for layer in layers) for name in ("macs", "params"))
+        rows.append(
+            (
+                f"{side}×{side}",
+                sum(layer.kind != "pool" for layer in layers),
+                max(layer.channels for layer in layers),
+                f"{macs:,}",
+                f"{macs / total.macs:.1%}",
+                f"{params:,}",
+                f"{params / total.params:.1%}",
+            )
+        )
+    return ("output", "layers", "channels", "macs", "of macs", "params", "of params"), rows
 
 
 def _describe_study(name: str, as_json: bool) -> None:

@@ -27,15 +27,24 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
     """Prints rows under a header: numbers to the right; wide tables are not cut when the output is no terminal."""
+    Console(width=width(), highlight=False).print(table_of(columns, rows, title))
+
+
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
+    """Rows under a header, as text: a name such as [b].png is no markup."""
     cells = [["" if value is None else str(value) for value in row] for row in rows]
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for index, column in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in cells if row[index])
-        table.add_column(column, justify="right" if numeric and cells else "left", no_wrap=True)
+        table.add_column(Text(column), justify="right" if numeric and cells else "left", no_wrap=True)
     for row in cells:
-        table.add_row(*map(Text, row))  # as text: a name such as [b].png is no markup
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False).print(table)
+        table.add_row(*map(Text, row))
+    return table
+
+
+def width() -> int:
+    """Columns that fit: a terminal's, any number elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
 
 
 def _is_number(text: str) -> bool:

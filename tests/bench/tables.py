@@ -168,7 +168,7 @@ def _of_layers(digits: NDArray[np.int64]) -> _Columns:
 
 def _of_leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     """A leaderboard's networks: shares, budget, shape, cost, and an accuracy for each of its studies."""
-    ruled = frame[frame.rule.notna()]
+    ruled = frame[frame.source == "discovered"]
     accuracies = ruled.pivot(index="digest", columns="study", values="accuracy").dropna()
     first = ruled.drop_duplicates("digest").set_index("digest").loc[accuracies.index]
     shares = np.array([rule.split("/") for rule in first.rule], float)
