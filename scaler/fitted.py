@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from optuna.trial import FrozenTrial, TrialState
+import optuna
+from optuna.trial import TrialState
 
+from scaler.board.parts import Parts, StudyLike, parts_of
 from scaler.budget import Budget, format_quantity
 from scaler.config import StudyConfig, load_study
 from scaler.errors import InputError
@@ -27,7 +29,8 @@ from scaler.laws import (
 from scaler.record import Record, has_record
 from scaler.rounding import FloatArray
 from scaler.scaling import RULES, Shares, fit_to_budget
-from scaler.study import existing_study
+from scaler.study import stored_config
+from scaler.trials import read_curves
 from scaler.workflow import domain_of
 
 DISCOVERED = "discovered"
@@ -45,7 +48,8 @@ class Observations:
     """The networks of one budget that ran to the end, each once, however many seeds it had.
 
     macs       the budget
-    shares     rules, (n, 3)
+    models     what the networks that follow a rule are called, (n,)
+    shares     their rules, (n, 3)
     values     the objective, (n,): the mean over the confirmed seeds where there are any, else over the others
     seeds      how many seeds each value is the mean of, (n,)
     classics   (value, seeds) of the networks that follow no rule
@@ -53,6 +57,7 @@ class Observations:
     """
 
     macs: int
+    models: tuple[str, ...]
     shares: FloatArray
     values: FloatArray
     seeds: FloatArray
@@ -102,16 +107,17 @@ class Fit:
             )
 
 
-def fit(studies: str | Path | StudyConfig | Sequence[str | Path | StudyConfig]) -> Fit:
+def fit(studies: StudyLike | Sequence[StudyLike]) -> Fit:
     """Fits the best split, and with three budgets or more the scaling law, to one study or to several that differ in
     their budget alone.
 
     Raises `InputError` if studies differ in more, have no results, or too few networks for a fit.
     """
-    named = [studies] if isinstance(studies, (str, Path, StudyConfig)) else list(studies)
-    configs = [study if isinstance(study, StudyConfig) else load_study(study) for study in named]
+    named = [studies] if isinstance(studies, (str, Path, StudyConfig, optuna.Study, Parts)) else studies
+    read = [parts_of(study) for study in named]
+    configs = [stored_config(parts.studies[""]) for parts in read]
     _check_one_question(configs)
-    found = observations(configs)
+    found = observations(read)
     enough = [part for part in found if len(part.values) >= NEEDED_RULES]
     if not enough:
         most = max((len(part.values) for part in found), default=0)
@@ -140,7 +146,7 @@ def fit(studies: str | Path | StudyConfig | Sequence[str | Path | StudyConfig]) 
     )
 
 
-def observations(configs: Sequence[StudyConfig]) -> list[Observations]:
+def observations(studies: Sequence[StudyLike]) -> list[Observations]:
     """The completed trials of studies as arrays, one entry a budget, smallest first.
 
     Stopped and failed trials are left out: they have no final value. Raises `InputError` for a study without results
@@ -148,8 +154,8 @@ def observations(configs: Sequence[StudyConfig]) -> list[Observations]:
     """
     budgets: dict[int, list[_Network]] = {}
     families: set[str] = set()
-    for config in configs:
-        for macs, networks in _networks(config).items():
+    for study in studies:
+        for macs, networks in _networks(parts_of(study)).items():
             budgets.setdefault(macs, []).extend(networks)
             families |= {network.record.architecture.family for network in networks}
     if len(families) > 1:
@@ -188,7 +194,7 @@ class _Network:
     """One network of one study: its record, the value of each seed, and its curves in the search."""
 
     record: Record
-    searched: list[FrozenTrial]
+    curves: list[tuple[dict[int, float], float]]
     by_seed: dict[int, float]
     confirmed: dict[int, float]
 
@@ -201,21 +207,19 @@ class _Network:
         return len(self.confirmed or self.by_seed)
 
 
-def _networks(config: StudyConfig) -> dict[int, list[_Network]]:
+def _networks(parts: Parts) -> dict[int, list[_Network]]:
     """A study's networks by their budget. The same network under several names is one."""
-    searched = existing_study(config)
-    if searched is None:
-        raise InputError(f"study: {config.name} has no results in {config.folder}; run scaler search first")
+    config = stored_config(parts.studies[""])
+    curves = read_curves(parts.studies[""])
     networks: dict[str, _Network] = {}
     for part in ("", "baselines", "confirm"):
-        study = existing_study(config, part) if part else searched
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if study else []:
-            if not has_record(trial) or trial.value is None:
+        for trial in parts.trials.get(part, []):
+            if trial.state != TrialState.COMPLETE or not has_record(trial) or trial.value is None:
                 continue
             record = Record.from_trial(trial)
             network = networks.setdefault(record.architecture.digest, _Network(record, [], {}, {}))
             if not part:
-                network.searched.append(trial)
+                network.curves.append((curves.get(trial.number, {}), trial.value))
             (network.confirmed if part == "confirm" else network.by_seed)[record.seed] = trial.value
     by_budget: dict[int, list[_Network]] = {}
     for network in networks.values():
@@ -239,13 +243,12 @@ def _arrays(macs: int, networks: Sequence[_Network]) -> Observations:
     ruled = [network for network in networks if network.record.rule is not None]
     return Observations(
         macs=macs,
+        models=tuple(network.record.model for network in ruled),
         shares=np.array([network.record.rule for network in ruled], np.float64).reshape(-1, 3),
         values=np.array([network.value for network in ruled]),
         seeds=np.array([network.seeds for network in ruled], np.float64),
         classics=tuple((network.value, network.seeds) for network in networks if network.record.source == "classic"),
-        curves=tuple(
-            (trial.intermediate_values, trial.value or 0.0) for network in networks for trial in network.searched
-        ),
+        curves=tuple(curve for network in networks for curve in network.curves),
     )
 
 

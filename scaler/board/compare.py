@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaler.architecture import Architecture
+from scaler.board.cells import cell
 from scaler.board.parts import Parts, StudyLike, parts_of
 from scaler.board.table import leaderboard
 from scaler.errors import unknown
@@ -37,9 +38,9 @@ def compare(studies: Iterable[StudyLike], first: str, second: str) -> Comparison
     facts = {}
     for name in (*_NUMBERS, *_TRAINED, *_ABOUT):
         one, other = left[1].get(name), right[1].get(name)
-        if _is_there(one) or _is_there(other):
-            ratio = f"×{other / one:.3g}" if name in _NUMBERS and one and other else ""
-            facts[name] = (_shown(one), _shown(other), ratio)
+        shown = cell(name, one), cell(name, other)
+        if any(shown):
+            facts[name] = (*shown, f"×{other / one:.3g}" if name in _NUMBERS and one and other else "")
     return Comparison((first, second), (left[0], right[0]), facts)
 
 
@@ -71,15 +72,3 @@ def _network(digest: str, studies: list[Parts]) -> Architecture:
         for trial in trials
         if has_record(trial) and trial.user_attrs["digest"] == digest
     )
-
-
-def _is_there(value: Any) -> bool:
-    return value is not None and value == value and value != ""
-
-
-def _shown(value: Any) -> str:
-    if not _is_there(value):
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -13,6 +13,7 @@ from scaler.cli.fit import fit
 from scaler.cli.leaderboard import compare, leaderboard
 from scaler.cli.networks import classics, describe, families
 from scaler.cli.predict import predict
+from scaler.cli.report import report
 from scaler.cli.scale import scale
 from scaler.cli.studies import baselines, confirm, search
 from scaler.cli.submit import submit
@@ -64,6 +65,7 @@ _COMMANDS = (
     leaderboard,
     compare,
     fit,
+    report,
     train,
     export,
     predict,

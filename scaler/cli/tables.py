@@ -2,7 +2,7 @@
 
 import html
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "json", "markdown", "html")
 
-_SHARES = ("accuracy", "macro_f1", "test_std", "published_top1")  # and what ends in the first
-
 
 def render(table: "pd.DataFrame", form: str) -> str:
     """The table as text that ends a line; `form` is one of `FORMATS`. CSV and JSON hold plain numbers."""
@@ -22,9 +20,11 @@ def render(table: "pd.DataFrame", form: str) -> str:
         return table.to_csv(index=False)
     if form == "json":
         return table.to_json(orient="records", indent=2, force_ascii=False, date_format="iso") + "\n"
+    from scaler.board.cells import cell
+
     columns = [str(column) for column in table.columns]
     rows = [
-        [_cell(column, value) for column, value in zip(columns, row, strict=True)]
+        [cell(column, value) for column, value in zip(columns, row, strict=True)]
         for row in table.itertuples(index=False, name=None)
     ]
     if form == "markdown":
@@ -37,20 +37,6 @@ def render(table: "pd.DataFrame", form: str) -> str:
     text = io.StringIO()
     Console(file=text, width=width(), highlight=False).print(table_of(columns, rows))
     return text.getvalue()
-
-
-def _cell(column: str, value: Any) -> str:
-    import pandas as pd
-
-    if value is None or value is pd.NaT or value is pd.NA or value != value:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.4f}" if column in _SHARES or column.endswith(_SHARES[0]) else f"{value:.6g}"
-    return str(value)
 
 
 def _markdown(cell: str) -> str:

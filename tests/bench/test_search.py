@@ -50,7 +50,7 @@ def test_a_table_of_numbers(tmp_path: Path) -> None:
 
 
 def test_a_leaderboard_of_two_seeds_is_a_table(tmp_path: Path) -> None:
-    """Two networks of two studies each; what has no rule, or lacks one of the seeds, is left out."""
+    """Two networks of two studies each; what the search did not find, or lacks one of the seeds, is left out."""
     rows = [
         ("a", "0.20/0.50/0.30", "1M macs", 8, "1-2", "8-16", 900, "first", 0.8),
         ("a", "0.20/0.50/0.30", "1M macs", 8, "1-2", "8-16", 900, "second", 0.7),
@@ -61,7 +61,8 @@ def test_a_leaderboard_of_two_seeds_is_a_table(tmp_path: Path) -> None:
         ("d", "", "", 12, "2-3", "8-12", 2000, "second", 0.9),
     ]
     names = ["digest", "rule", "budget", "resolution", "depths", "widths", "macs", "study", "accuracy"]
-    frame = pd.DataFrame(rows, columns=names).assign(params=10, activations=20)
+    frame = pd.DataFrame(rows, columns=names).assign(params=10, activations=20, source="discovered")
+    frame.loc[frame["rule"] == "", "source"] = "classic"
     frame.to_csv(tmp_path / "board.csv", index=False)
     table = read_table(tmp_path / "board.csv")
     assert table.budgets == (1e6, 2e6)
