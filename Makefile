@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test lint bench bench-search
+.PHONY: setup browser demo test lint bench bench-search
 
 setup: $(INSTALLED)
 
@@ -12,6 +12,12 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
+# The report is tested in a real browser: Debian's, where it can be installed, else one that Playwright fetches.
+browser: setup
+	command -v chromium > /dev/null \
+	  || (apt-get update -qq && apt-get install --yes -qq --no-install-recommends chromium > /dev/null) \
+	  || $(BIN)/playwright install chromium
+
 demo: setup
 	$(BIN)/scaler search studies/quickstart --resume
 	$(BIN)/scaler baselines studies/quickstart
@@ -19,7 +25,7 @@ demo: setup
 	$(BIN)/scaler leaderboard studies/quickstart
 	$(BIN)/scaler export studies/quickstart --trial best --to exports/quickstart --force
 
-test: setup
+test: setup browser
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term
 
 lint: setup

@@ -13,7 +13,7 @@ from scaler.rounding import FloatArray
 from scaler.scaling import RULES
 
 _CORNERS = {"depth": (1.0, 0.0, 0.0), "width": (0.0, 1.0, 0.0), "resolution": (0.0, 0.0, 1.0)}
-_LABELS = {"depth": "bottom left", "width": "bottom right", "resolution": "top center"}
+_LABELS = {"depth": "bottom center", "width": "bottom center", "resolution": "top center"}
 _GRID = 120  # places on a side of the filled triangle
 _LINES = (0.2, 0.4, 0.6, 0.8)
 _HEIGHT = 3**0.5 / 2
@@ -29,14 +29,14 @@ def triangle(observed: Observations, fitted: BudgetFit | None, objective: str) -
     traces += [_frame(), _grid()]
     if len(values):
         traces.append(_points(observed, objective, low, high, has_bar=fitted is None))
-    traces.append(_named())
+    traces += _named()
     if fitted is not None:
         traces.append(_best(fitted))
     return figure(
         traces,
         xaxis={"visible": False, "range": [-0.12, 1.12], "constrain": "domain"},
         yaxis={"visible": False, "range": [-0.1, 0.96], "scaleanchor": "x", "constrain": "domain"},
-    ).update_layout(height=620, margin={"l": 5, "r": 5, "t": 5, "b": 5}, legend={"y": 0, "yanchor": "top"})
+    ).update_layout(height=620, margin={"l": 5, "r": 5, "t": 5, "b": 5}, legend={"y": -0.16, "yanchor": "top"})
 
 
 def alternative(observed: Observations, fitted: BudgetFit | None, objective: str) -> str:
@@ -83,7 +83,7 @@ def _surface(fitted: BudgetFit, low: float, high: float, objective: str) -> go.C
         ncontours=24,
         connectgaps=False,
         hoverinfo="skip",
-        colorbar={"title": {"text": objective}, "thickness": 12, "len": 0.8},
+        colorbar=_bar(objective),
         name="fitted surface",
     )
 
@@ -98,6 +98,12 @@ def _region(fitted: BudgetFit) -> go.Scatter:
         hoverinfo="skip",
         name="may be the best (95 %)",
     )
+
+
+def _bar(objective: str) -> dict[str, Any]:
+    """The colour scale, below the triangle, so that it fits on a phone."""
+    title = {"text": objective, "side": "bottom"}
+    return {"title": title, "orientation": "h", "thickness": 12, "len": 0.7, "y": -0.02, "yanchor": "top"}
 
 
 def _frame() -> go.Scatter:
@@ -142,7 +148,7 @@ def _points(observed: Observations, objective: str, low: float, high: float, *, 
             "cmax": high,
             "colorscale": SCALE,
             "line": {"color": "#ffffff", "width": 1.5},
-            **({"colorbar": {"title": {"text": objective}, "thickness": 12, "len": 0.8}} if has_bar else {}),
+            **({"colorbar": _bar(objective)} if has_bar else {}),
         },
         text=texts,
         hovertemplate="%{text}<extra></extra>",
@@ -150,20 +156,32 @@ def _points(observed: Observations, objective: str, low: float, high: float, *, 
     )
 
 
-def _named() -> go.Scatter:
+def _named() -> list[go.Scatter]:
     """The corners and the published compound rule, by name."""
-    shares = np.array([*_CORNERS.values(), RULES["compound"].to_list()])
-    x, y = _places(shares)
-    return go.Scatter(
+    marker = {"symbol": "diamond-open", "size": 12, "color": COLOURS["rule"], "line": {"width": 2.5}}
+    x, y = _places(np.array([*_CORNERS.values()]))
+    corners = go.Scatter(
         x=x,
         y=y,
         mode="markers+text",
-        marker={"symbol": "diamond-open", "size": 12, "color": COLOURS["rule"], "line": {"width": 2}},
-        text=[*_CORNERS, "published compound"],
-        textposition=[*_LABELS.values(), "bottom center"],
-        hovertemplate="%{text}<extra></extra>",
-        name="named rules",
+        marker=marker,
+        text=[*_CORNERS],
+        textposition=[*_LABELS.values()],
+        hovertemplate="%{text} alone<extra></extra>",
+        name="single-axis rules",
     )
+    compound = RULES["compound"]
+    x, y = _places(np.array([compound.to_list()]))
+    published = go.Scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        marker={**marker, "symbol": "cross"},
+        text=", ".join(f"{share:.2f}" for share in compound.to_list()),
+        hovertemplate="published compound rule: %{text}<extra></extra>",
+        name="published compound rule",
+    )
+    return [corners, published]
 
 
 def _best(fitted: BudgetFit) -> go.Scatter:
@@ -173,10 +191,8 @@ def _best(fitted: BudgetFit) -> go.Scatter:
     return go.Scatter(
         x=x,
         y=y,
-        mode="markers+text",
+        mode="markers",
         marker={"symbol": "star", "size": 20, "color": BEST, "line": {"color": "#ffffff", "width": 1.5}},
-        text=["best split"],
-        textposition="top center",
         hovertemplate=(
             f"best split: depth {shares.depth:.2f}, width {shares.width:.2f}, resolution {shares.resolution:.2f}<br>"
             f"α {rule.alpha:.3f}, β {rule.beta:.3f}, γ {rule.gamma:.3f}<extra></extra>"
