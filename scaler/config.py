@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,9 @@ SAMPLERS = ("budget", "tpe", "gp", "cmaes", "qmc", "random", "grid")
 PRUNERS = ("none", "median", "successive_halving", "hyperband")
 OBJECTIVES = ("accuracy", "balanced_accuracy", "macro_f1")
 EXECUTORS = ("local",)
+
+STORAGE_VARIABLE = "SCALER_STORAGE"
+"""The environment variable with the URL of the storage, where neither a flag nor the study's file has one."""
 
 _STUDY_FILE = "study.toml"
 
@@ -97,9 +101,23 @@ class ExecutorConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageConfig:
-    """Where the study's trials are kept: an SQLAlchemy URL, by default an SQLite file beside the results."""
+    """Where the study's trials are kept.
 
-    url: str | None = None
+    url       an SQLAlchemy URL: SQLite or PostgreSQL; by default what SCALER_STORAGE says, or else an SQLite file
+              beside the results
+    lease     seconds that a driver may say nothing before its networks are queued again
+    patience  seconds that a driver waits for a database that is away
+    """
+
+    url: str | None = field(default=None, repr=False)
+    lease: float = 60.0
+    patience: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.lease <= 86400:
+            raise InputError(f"storage.lease: {self.lease:g} is no lease; give 1 to 86400 seconds")
+        if not 0 <= self.patience < math.inf:
+            raise InputError(f"storage.patience: {self.patience:g} is no patience; give seconds from 0 on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +213,7 @@ def load_study(study: str | Path, overrides: Mapping[str, Any] | None = None) ->
     """The study in a folder, in a .toml file, with results in runs/ under a name, or shipped under a name.
 
     A study that does not say its name has that of its file, or of its folder if the file is a study.toml.
+    Where neither says it, the storage is that of the environment variable SCALER_STORAGE.
     `overrides` replaces single settings by their dotted names, e.g. `{"budget.macs": "5M"}`; None values are ignored.
     """
     path = Path(study)
@@ -220,6 +239,9 @@ def load_study(study: str | Path, overrides: Mapping[str, Any] | None = None) ->
         target = tables.setdefault(table, {}) if table else tables
         if isinstance(target, dict):
             target[key] = value
+    storage = tables.setdefault("storage", {})
+    if isinstance(storage, dict) and "url" not in storage and os.environ.get(STORAGE_VARIABLE):
+        storage["url"] = os.environ[STORAGE_VARIABLE]
     default_name = path.resolve().parent.name if path.name == _STUDY_FILE else path.stem
     return StudyConfig.from_tables(tables, default_name=default_name, folder=path.parent)
 

@@ -20,6 +20,9 @@ DUPLICATE = "duplicate"
 LEVEL = "budget_level"
 """Parameter: which of a study's several budgets the network is for, from 0."""
 
+DRIVER = "driver"
+"""Attribute: the driver that evaluates, or evaluated, the network (`leases.Owner`)."""
+
 DEATHS = "deaths"
 """Attribute: how many worker processes have died while they evaluated this network."""
 

@@ -2,24 +2,25 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 import tomli_w
-from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
 from scaler.budget import parse_quantity
 from scaler.config import StudyConfig
 from scaler.errors import InputError
 from scaler.pruners import make_pruner
-from scaler.record import INTERRUPTED, LEVEL, has_record, is_finished
+from scaler.record import DRIVER, INTERRUPTED, LEVEL, has_record, is_finished
+from scaler.storage import Storage, open_storage
 
 SCHEMA = 2
 """Raised whenever the records of older studies can no longer be read."""
+
+_T = TypeVar("_T")
 
 _ATTRIBUTE = "scaler"
 _IDENTITY = ("space", "objective", "budget", "data", "recipe")
@@ -34,7 +35,7 @@ def open_study(config: StudyConfig, part: str = "") -> optuna.Study:
     name = f"{config.name}.{part}" if part else config.name
     writable_folder(config)
     study = optuna.create_study(
-        storage=_open_storage(config),
+        storage=open_storage(config.storage_url, patience=config.storage.patience),
         study_name=name,
         direction="maximize",
         load_if_exists=True,
@@ -56,13 +57,20 @@ def existing_study(config: StudyConfig, part: str = "") -> optuna.Study | None:
     """`open_study` for readers: None if the study has no such part yet; nothing is created."""
     if config.storage.url is None and not (config.folder / "study.db").is_file():
         return None
-    storage = _open_storage(config)
+    storage = open_storage(config.storage_url, patience=config.storage.patience)
     name = f"{config.name}.{part}" if part else config.name
     if name not in optuna.get_all_study_names(storage):
         return None
     study = optuna.load_study(study_name=name, storage=storage)
     _check_schema(study.user_attrs.get(_ATTRIBUTE, {}), name)
     return study
+
+
+def storage_of(study: optuna.Study) -> Storage:
+    """The storage of a study that this module has opened."""
+    storage = study._storage
+    assert isinstance(storage, Storage), "open_study makes no other"
+    return storage
 
 
 def stored_config(study: optuna.Study, root: Path | None = None) -> StudyConfig:
@@ -144,48 +152,19 @@ def writable_folder(config: StudyConfig) -> Path:
     return config.folder
 
 
-@contextmanager
-def sole_driver(config: StudyConfig) -> Iterator[None]:
-    """Holds the study against a second driver on this machine; the operating system lets go when the process ends."""
-    lock = FileLock(writable_folder(config) / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"study: {config.name} is being run by another process; wait for it or stop it") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def release_interrupted(study: optuna.Study) -> int:
-    """Fails the trials that a dead process left running and queues their networks again; returns how many.
-
-    Call it under `sole_driver` only.
-    """
-    left = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    for trial in left:
-        live = optuna.Trial(study, trial._trial_id)
-        interrupt(study, live)
-    return len(left)
+def claimed(study: optuna.Study, work: Callable[[], _T]) -> _T:
+    """What `work` returns, done while no other driver asks, tells or queues: see `Storage.claimed`."""
+    return storage_of(study).claimed(study._study_id, work)
 
 
 def interrupt(study: optuna.Study, trial: optuna.Trial) -> None:
-    """Fails a running trial as interrupted and queues its network again."""
-    params, attributes = trial.params, dict(trial.user_attrs)
-    attributes.pop("failure", None)
+    """Fails a running trial as interrupted and queues its network again; call it under the study's claim."""
+    params = trial.params
+    attributes = {name: value for name, value in trial.user_attrs.items() if name not in ("failure", DRIVER)}
     trial.set_user_attr("failure", INTERRUPTED)
     study.tell(trial, state=TrialState.FAIL)
     if "architecture" in attributes:
         study.enqueue_trial(params, user_attrs=attributes)
-
-
-def _open_storage(config: StudyConfig) -> optuna.storages.RDBStorage:
-    try:
-        return optuna.storages.RDBStorage(config.storage_url)
-    except Exception as error:  # SQLAlchemy's, a database driver's or a missing driver's, as the URL has it
-        reason = str(error).splitlines()[0]
-        raise InputError(f"storage.url: the storage cannot be opened ({reason}); check the URL") from None
 
 
 def _check_schema(stored: Mapping[str, Any], name: str) -> None:

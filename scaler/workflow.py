@@ -4,6 +4,7 @@ Each function puts a study's config, data, evaluator and executor together; the 
 """
 
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ from scaler.errors import InputError, unknown
 from scaler.evaluator import TrainingEvaluator
 from scaler.executors import Driver, Observer, capacity, run_locally
 from scaler.hardware import pick_device
+from scaler.leases import driving
 from scaler.network_file import read_network
 from scaler.record import LEVEL, Record, has_record, is_finished
 from scaler.region import Triangle
 from scaler.samplers import Domain
 from scaler.scaling import RULES, parse_rule
-from scaler.study import best_trial, completed_trials, finished_trials, open_study, release_interrupted, sole_driver
+from scaler.study import best_trial, claimed, completed_trials, finished_trials, open_study
+
+_WAIT = 1.0
+"""Seconds between two looks at what other drivers are still evaluating."""
 
 BASELINES = ("depth", "width", "resolution", "compound", "classic")
 
@@ -57,22 +62,27 @@ def search(
     """Runs a study's search to its number of trials and returns its Optuna study.
 
     A study that has trials already is continued with `resume=True` and refused (`InputError`) without, unless it is
-    finished; then nothing is run.
+    finished; then nothing is run. Several processes may run one study at the same time, with PostgreSQL on several
+    machines: they share out its trials.
     """
     config = _config(study, overrides)
     domain, data = study_data(config)
-    with sole_driver(config):
-        opened = open_study(config)
+    opened = open_study(config)
+
+    def prepare() -> None:
         done = len(finished_trials(opened))
-        if done < config.search.trials and opened.get_trials(deepcopy=False) and not resume:
+        present = opened.get_trials(deepcopy=False)
+        if done < config.search.trials and present and not resume:
             raise InputError(
                 f"study: {config.name} has {done} of {config.search.trials} trials; "
-                "continue it with --resume, or start another with --name"
+                "continue it, or join those who run it, with --resume, or start another with --name"
             )
-        release_interrupted(opened)
-        if not opened.get_trials(deepcopy=False):
+        if not present:
             for entry in config.search.warm_start:
                 _enqueue(opened, config, domain, entry)
+
+    with driving(config, opened):
+        claimed(opened, prepare)
         _run(Driver(opened, config, domain, observer), config, data)
     return opened
 
@@ -92,10 +102,10 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
         for space in range(len(config.spaces))
         for name in BASELINES
     ]
-    with sole_driver(config):
-        searched = open_study(config)
-        opened = open_study(config, "baselines")
-        release_interrupted(opened)
+    searched = open_study(config)
+    opened = open_study(config, "baselines")
+
+    def prepare() -> None:
         present = {_key(trial.user_attrs) for trial in opened.get_trials() if has_record(trial) and _is_wanted(trial)}
         for record in records:
             attributes = record.to_attributes()
@@ -106,6 +116,9 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
                 opened.enqueue_trial({}, user_attrs=attributes)
             else:
                 opened.add_trial(_reference(known, attributes))
+
+    with driving(config, opened):
+        claimed(opened, prepare)
         _run(Driver(opened, config, observer=observer), config, data)
     return opened
 
@@ -158,19 +171,17 @@ def confirm(
             raise InputError(f"{name}: {value} is too few; give at least 1")
     config = _config(study)
     _, data = study_data(config)
-    with sole_driver(config):
-        searched = open_study(config)
-        best_trial(searched)
-        opened = open_study(config, "confirm")
-        release_interrupted(opened)
+    searched = open_study(config)
+    best_trial(searched)
+    opened = open_study(config, "confirm")
+    winners: list[tuple[FrozenTrial, int | None]] = [(trial, trial.number) for trial in _winners(config, searched, top)]
+    if with_baselines:
+        winners += [(trial, None) for trial in completed_trials(open_study(config, "baselines"))]
+
+    def prepare() -> None:
         present = {
             _identity(trial.user_attrs) for trial in opened.get_trials() if has_record(trial) and _is_wanted(trial)
         }
-        winners: list[tuple[FrozenTrial, int | None]] = [
-            (trial, trial.number) for trial in _winners(config, searched, top)
-        ]
-        if with_baselines:
-            winners += [(trial, None) for trial in completed_trials(open_study(config, "baselines"))]
         for trial, number in winners:
             for offset in range(1, seeds + 1):
                 record = Record.from_trial(trial).again(seed=config.search.seed + offset, repeats=number)
@@ -178,6 +189,9 @@ def confirm(
                 if _identity(attributes) not in present:
                     present.add(_identity(attributes))
                     opened.enqueue_trial({}, user_attrs=attributes)
+
+    with driving(config, opened):
+        claimed(opened, prepare)
         _run(Driver(opened, config, observer=observer), config, data, test=True)
     return opened
 
@@ -235,7 +249,10 @@ def _run(driver: Driver, config: StudyConfig, data: Dataset, *, test: bool = Fal
         checkpoints=checkpoints,
     )
     run_locally(driver, evaluator, room)
-    if not driver.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+    while driver.waits_for_others():
+        time.sleep(_WAIT)
+        run_locally(driver, evaluator, room)
+    if not driver.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING)):
         shutil.rmtree(checkpoints, ignore_errors=True)  # of networks that failed; no one will go on with them
 
 

@@ -1,12 +1,15 @@
 """What the tests share: how much to run, and a study small enough to be searched in seconds."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from sqlite3 import Connection
 
 import hypothesis
 import pytest
 import sqlalchemy
+
+from tests.postgres import Postgres, running_postgres
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch loads: small networks, perhaps on a busy machine
 
@@ -22,9 +25,17 @@ hypothesis.settings.load_profile("ci" if FULL else "local")
 
 
 @sqlalchemy.event.listens_for(sqlalchemy.Engine, "connect")
-def _trust_the_power_supply(connection: Connection, record: object) -> None:
+def _trust_the_power_supply(connection: object, record: object) -> None:
     """Waiting for the disk after every record would be most of the time that many tests take."""
-    connection.execute("PRAGMA synchronous = OFF")
+    if isinstance(connection, Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, started when the first test asks for it."""
+    with running_postgres() as server:
+        yield server
 
 
 TINY_STUDY = """

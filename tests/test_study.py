@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 
 from scaler import InputError, classic, load_study
 from scaler.record import Record
-from scaler.study import best_trial, existing_study, open_study, sole_driver, stored_config
+from scaler.study import best_trial, existing_study, open_study, stored_config
 from tests.data.conftest import write_classes
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -88,18 +88,6 @@ def test_a_storage_url_is_not_written_down() -> None:
 def test_a_storage_that_cannot_be_opened_is_named() -> None:
     with pytest.raises(InputError, match=r"^storage\.url: the storage cannot be opened"):
         open_study(load_study("tiny", {"storage.url": "nosuchdb://x"}))
-
-
-def test_two_drivers_cannot_run_one_study() -> None:
-    config = load_study("tiny")
-    with (
-        sole_driver(config),
-        pytest.raises(InputError, match="tiny is being run by another process"),
-        sole_driver(config),
-    ):
-        pass
-    with sole_driver(config):
-        pass
 
 
 def test_a_record_survives_its_trial() -> None:

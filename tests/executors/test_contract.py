@@ -14,7 +14,8 @@ from scaler import load_study
 from scaler.config import StudyConfig
 from scaler.evaluation import Evaluator
 from scaler.executors import Capacity, Driver, Job, Observer, run_locally
-from scaler.study import finished_trials, open_study, release_interrupted, taken_digests
+from scaler.leases import reap
+from scaler.study import claimed, finished_trials, open_study, taken_digests
 from scaler.workflow import domain_of
 from tests.executors.evaluators import Calls, Flaky, Slow, Worsening, table
 
@@ -159,7 +160,8 @@ def test_what_a_dead_process_left_running_is_run_again(execute: Execute) -> None
     study = open_study(config)
     job = Driver(study, config, domain_of(config)).ask()
     assert job is not None
-    assert release_interrupted(study) == 1
+    assert claimed(study, lambda: reap(study)) == []
+    assert len(claimed(study, lambda: reap(study, force=True))) == 1
     run(config, execute, table)
     finished = finished_trials(study)
     assert len(finished) == 3
