@@ -114,10 +114,9 @@ def fit(studies: StudyLike | Sequence[StudyLike]) -> Fit:
     Raises `InputError` if studies differ in more, have no results, or too few networks for a fit.
     """
     named = [studies] if isinstance(studies, (str, Path, StudyConfig, optuna.Study, Parts)) else studies
-    read = [parts_of(study) for study in named]
-    configs = [stored_config(parts.studies[""]) for parts in read]
+    configs = [_config(study) for study in named]
     _check_one_question(configs)
-    found = observations(read)
+    found = observations(named)
     enough = [part for part in found if len(part.values) >= NEEDED_RULES]
     if not enough:
         most = max((len(part.values) for part in found), default=0)
@@ -270,6 +269,17 @@ def _laws(parts: Sequence[Observations], surfaces: Sequence[Surface], best: Shar
         )
         laws[CLASSIC] = fit_power_law(macs, errors, deviations)
     return laws
+
+
+def _config(study: StudyLike) -> StudyConfig:
+    match study:
+        case StudyConfig():
+            return study
+        case Parts():
+            return stored_config(study.studies[""])
+        case optuna.Study():
+            return stored_config(study)
+    return load_study(study)
 
 
 def _check_one_question(configs: Sequence[StudyConfig]) -> None:
