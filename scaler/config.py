@@ -20,12 +20,14 @@ from scaler.toml import from_table, read_toml
 SAMPLERS = ("budget", "tpe", "gp", "cmaes", "qmc", "random", "grid")
 PRUNERS = ("none", "median", "successive_halving", "hyperband")
 OBJECTIVES = ("accuracy", "balanced_accuracy", "macro_f1")
-EXECUTORS = ("local",)
+EXECUTORS = ("local", "ray")
 
 STORAGE_VARIABLE = "SCALER_STORAGE"
 """The environment variable with the URL of the storage, where neither a flag nor the study's file has one."""
 
 _STUDY_FILE = "study.toml"
+_MOST = {"workers": 1024, "threads": 1024, "max_concurrent": 100_000}
+_MEANT = {"workers": "workers", "threads": "threads", "max_concurrent": "networks at a time"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,23 +82,75 @@ class SearchConfig:
 class ExecutorConfig:
     """Where the networks are evaluated.
 
-    kind     local: on this machine
-    workers  networks trained at a time, each in a process of its own; 1 trains in the command's own process. By
+    kind     local: on this machine; ray: on a Ray cluster
+    workers  local: networks trained at a time, each in a process of its own; 1 trains in the command's own process. By
              default one for each CPU core, but 1 where there is an accelerator
-    threads  CPU threads of each training; by default the cores divided by the workers, torch's own number for 1 worker
+    threads  CPU threads of each training; by default the cores divided by the workers, torch's own number for 1 worker,
+             and under ray cpus_per_trial
+
+    Under ray:
+
+    address         the cluster's head as host:port, or "auto" for the one of this machine; by default a Ray of this
+                    machine's cores is started and ended with the run
+    cpus_per_trial  CPUs that a training gets, fractions allowed
+    gpus_per_trial  GPUs that a training gets, fractions allowed; by default 1 where the cluster has any
+    max_concurrent  networks trained at a time; by default as many as there is room for. A cluster that grows by itself
+                    is asked for all of them
+    storage_path    folder that all nodes share, where trainings are saved after each epoch: a network whose node is
+                    lost goes on from there elsewhere, on a cluster without such a folder it begins anew
+
+    Under both:
+
+    max_failures    how many times a network is evaluated again because the worker that had it died; then it fails
     """
 
     kind: str = "local"
     workers: int | None = None
     threads: int | None = None
+    address: str | None = None
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float | None = None
+    max_concurrent: int | None = None
+    storage_path: str | None = None
+    max_failures: int = 1
 
     def __post_init__(self) -> None:
-        for field_name in ("workers", "threads"):
+        for field_name in ("workers", "threads", "max_concurrent"):
             number = getattr(self, field_name)
-            if number is not None and not 1 <= number <= 1024:
-                raise InputError(f"executor.{field_name}: {number} is no number of {field_name}; give at least 1")
+            if number is not None and not 1 <= number <= _MOST[field_name]:
+                raise InputError(
+                    f"executor.{field_name}: {number} is no number of {_MEANT[field_name]}; "
+                    f"give 1 to {_MOST[field_name]}"
+                )
         if self.kind not in EXECUTORS:
             raise unknown("executor.kind", self.kind, EXECUTORS)
+        if self.address is not None:
+            _check_address(self.address)
+        if self.storage_path is not None and "://" in self.storage_path:
+            raise InputError(
+                f"executor.storage_path: {self.storage_path} is no folder; mount it on all nodes and give the folder"
+            )
+        if not 0 < self.cpus_per_trial <= 1024:
+            raise InputError(f"executor.cpus_per_trial: {self.cpus_per_trial:g} CPUs are none; give above 0, such as 1")
+        gpus = self.gpus_per_trial
+        if gpus is not None and not (gpus == 0 or 0.01 <= gpus <= 1 or (gpus > 1 and gpus == int(gpus))):
+            raise InputError(
+                f"executor.gpus_per_trial: {gpus:g} GPUs cannot be given; give 0, a fraction such as 0.25, or a "
+                "whole number"
+            )
+        if not 0 <= self.max_failures <= 1000:
+            raise InputError(f"executor.max_failures: {self.max_failures} is out of range; give 0 to 1000")
+
+
+def _check_address(address: str) -> None:
+    if address.startswith("ray://"):
+        raise InputError(
+            f"executor.address: {address} is Ray Client, under which the whole search would run on the cluster; "
+            "give the head as host:6379 from a machine of the cluster, or send the search there with `scaler submit`"
+        )
+    host, _, port = address.rpartition(":")
+    if address != "auto" and not (host and port.isdecimal() and 0 < int(port) < 65536 and "/" not in host):
+        raise InputError(f"executor.address: {address!r} is no address of a cluster; give auto, or host:port")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

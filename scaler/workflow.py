@@ -6,6 +6,7 @@ Each function puts a study's config, data, evaluator and executor together; the 
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,23 +238,41 @@ def _enqueue(study: optuna.Study, config: StudyConfig, domain: Domain, entry: st
 
 
 def _run(driver: Driver, config: StudyConfig, data: Dataset, *, test: bool = False) -> None:
-    """Trains what the driver hands out, as many networks at a time as the machine bears."""
-    room = capacity(config.executor, accelerator=pick_device().type != "cpu")
-    checkpoints = config.folder / "checkpoints" / driver.study.study_name
+    """Trains what the driver hands out, as many networks at a time as the machine or the cluster bears."""
+    checkpoints = _checkpoints(config, driver.study.study_name)
     evaluator = TrainingEvaluator(
-        data=data,
-        recipe=config.recipe,
-        objective=config.objective,
-        threads=room.threads,
-        test=test,
-        checkpoints=checkpoints,
+        data=data, recipe=config.recipe, objective=config.objective, test=test, checkpoints=checkpoints
     )
-    run_locally(driver, evaluator, room)
+
+    def run() -> None:
+        if config.executor.kind == "ray":
+            from scaler.executors.ray.execution import run_on_ray  # takes seconds to load
+            from scaler.executors.ray.resources import threads_per_trial
+
+            run_on_ray(
+                driver, replace(evaluator, threads=threads_per_trial(config.executor)), config.executor, config.folder
+            )
+        else:
+            room = capacity(config.executor, accelerator=pick_device().type != "cpu")
+            run_locally(driver, replace(evaluator, threads=room.threads), room)
+
+    run()
     while driver.waits_for_others():
         time.sleep(_WAIT)
-        run_locally(driver, evaluator, room)
-    if not driver.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING)):
+        run()
+    under_way = driver.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+    if checkpoints is not None and not under_way:
         shutil.rmtree(checkpoints, ignore_errors=True)  # of networks that failed; no one will go on with them
+
+
+def _checkpoints(config: StudyConfig, part: str) -> Path | None:
+    """Where trainings under way are saved; None on a cluster whose nodes share no folder that is known."""
+    if config.executor.kind == "ray":
+        if config.executor.storage_path is not None:
+            return (config.root / config.executor.storage_path).expanduser().resolve() / part
+        if config.executor.address is not None:
+            return None
+    return config.folder / "checkpoints" / part
 
 
 def _config(study: str | Path | StudyConfig, overrides: Mapping[str, Any] | None = None) -> StudyConfig:

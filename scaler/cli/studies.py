@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scaler.cli.options import storage_option, study_argument, workers_option
+from scaler.cli.options import executor_options, executor_overrides, storage_option, study_argument
 from scaler.cli.output import quiet_optuna
 from scaler.errors import WorkError
 
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 @click.option("--space", metavar="SPACE", help="Search space: a shipped name or a .toml file; several as a,b.")
 @click.option("--sampler", metavar="NAME", help="budget, tpe, gp, cmaes, qmc, random or grid.")
 @click.option("--pruner", metavar="NAME", help="successive_halving, hyperband, median or none.")
-@click.option("--executor", metavar="KIND", help="Where networks are evaluated: local.")
 @click.option("--name", metavar="NAME", help="Name of the study; a new question needs a new one.")
 @click.option("--resume", is_flag=True, help="Continue a search that was stopped.")
-@workers_option
+@executor_options
 @storage_option
 def search(
     study: str,
@@ -33,9 +32,10 @@ def search(
     space: str | None,
     sampler: str | None,
     pruner: str | None,
-    executor: str | None,
     name: str | None,
     resume: bool,
+    executor: str | None,
+    address: str | None,
     workers: int | None,
     storage: str | None,
 ) -> None:
@@ -44,6 +44,7 @@ def search(
     \b
     Examples: scaler search studies/quickstart
               scaler search quickstart --macs 5M --trials 30 --name five --resume
+              scaler search quickstart --executor ray
     """
     config = _load(
         study,
@@ -53,11 +54,10 @@ def search(
             "space": _one_or_several(space),
             "search.sampler": sampler,
             "search.pruner": pruner,
-            "executor.kind": executor,
-            "executor.workers": workers,
             "name": name,
             "storage.url": storage,
-        },
+        }
+        | executor_overrides(executor, address, workers),
     )
     from optuna.trial import TrialState
 
@@ -94,15 +94,15 @@ def search(
 
 @click.command()
 @study_argument
-@workers_option
+@executor_options
 @storage_option
-def baselines(study: str, workers: int | None, storage: str | None) -> None:
+def baselines(study: str, executor: str | None, address: str | None, workers: int | None, storage: str | None) -> None:
     """Train classic and rule-scaled networks under the study's own recipe and budget.
 
     \b
     Example: scaler baselines studies/quickstart
     """
-    config = _load(study, {"executor.workers": workers, "storage.url": storage})
+    config = _load(study, {"storage.url": storage} | executor_overrides(executor, address, workers))
     from scaler import workflow
     from scaler.cli.progress import Progress
 
@@ -119,15 +119,24 @@ def baselines(study: str, workers: int | None, storage: str | None) -> None:
 )
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="Seeds for each.")
 @click.option("--baselines", "with_baselines", is_flag=True, help="Retrain the baselines as well.")
-@workers_option
+@executor_options
 @storage_option
-def confirm(study: str, top: int, seeds: int, with_baselines: bool, workers: int | None, storage: str | None) -> None:
+def confirm(
+    study: str,
+    top: int,
+    seeds: int,
+    with_baselines: bool,
+    executor: str | None,
+    address: str | None,
+    workers: int | None,
+    storage: str | None,
+) -> None:
     """Retrain the best networks with fresh seeds and measure their test accuracy.
 
     \b
     Example: scaler confirm studies/quickstart --top 3 --seeds 3
     """
-    config = _load(study, {"executor.workers": workers, "storage.url": storage})
+    config = _load(study, {"storage.url": storage} | executor_overrides(executor, address, workers))
     from scaler import workflow
     from scaler.cli.progress import Progress
 

@@ -1,7 +1,29 @@
-"""Executors: the same search in this process or elsewhere, over one shared driver."""
+"""Executors: the same search in this process or elsewhere, over one shared driver.
 
-from scaler.executors.capacity import Capacity, capacity
-from scaler.executors.driver import Driver, Job, Observer
-from scaler.executors.local import run_locally
+Imported when first used, since worker processes that load a module of this package need nothing of the search.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scaler.executors.capacity import Capacity, capacity
+    from scaler.executors.driver import Driver, Job, Observer
+    from scaler.executors.local import run_locally
 
 __all__ = ["Capacity", "Driver", "Job", "Observer", "capacity", "run_locally"]
+
+_PLACES = {
+    "Capacity": "capacity",
+    "Driver": "driver",
+    "Job": "driver",
+    "Observer": "driver",
+    "capacity": "capacity",
+    "run_locally": "local",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'scaler.executors' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"scaler.executors.{_PLACES[name]}"), name)

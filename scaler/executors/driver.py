@@ -23,8 +23,6 @@ from scaler.study import artifacts_folder, interrupt, storage_of
 _LOG = logging.getLogger(__name__)
 
 _MAX_DUPLICATES = 100
-_MAX_DEATHS = 2
-"""Workers that one network may cost before it counts as failed."""
 _REAPS = 4
 """Times within a lease that a driver looks for what dead drivers have left."""
 _TAKEN_OVER = "taken over by another driver"
@@ -196,7 +194,7 @@ class Driver:
         The count goes with the network, so that a resumed search does not begin it anew.
         """
         deaths = job.trial.user_attrs.get(DEATHS, 0) + 1
-        if deaths >= _MAX_DEATHS:
+        if deaths > self._config.executor.max_failures:
             self.fail(job, reason)
         else:
             self.interrupt(job, reason, {DEATHS: deaths})

@@ -17,6 +17,7 @@ from scaler.executors import Capacity, Driver, Job, Observer, run_locally
 from scaler.leases import reap
 from scaler.study import claimed, finished_trials, open_study, taken_digests
 from scaler.workflow import domain_of
+from tests.executors.conftest import on_ray
 from tests.executors.evaluators import Calls, Flaky, Slow, Worsening, table
 
 Execute = Callable[[Driver, Evaluator], None]
@@ -24,6 +25,7 @@ Execute = Callable[[Driver, Evaluator], None]
 EXECUTORS: dict[str, Execute] = {
     "in_process": run_locally,
     "two_workers": lambda driver, evaluator: run_locally(driver, evaluator, Capacity(2, 1)),
+    "ray": on_ray,
 }
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -31,6 +33,8 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 @pytest.fixture(params=EXECUTORS)
 def execute(request: pytest.FixtureRequest) -> Execute:
+    if request.param == "ray":
+        request.getfixturevalue("local_ray")
     return EXECUTORS[request.param]
 
 
