@@ -8,14 +8,20 @@ import time
 import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
+import ray
+import ray.util
+import torch
 from optuna.trial import TrialState
 
 import scaler
 from scaler import InputError, load_study
 from scaler.config import ExecutorConfig
+from scaler.data.pixels import Mapped
 from scaler.errors import WorkError
 from scaler.executors import Driver
+from scaler.executors.ray.connection import send_images
 from scaler.executors.ray.resources import Room, Share, share, threads_per_trial
 from scaler.study import existing_study, finished_trials, open_study
 from scaler.workflow import domain_of
@@ -159,6 +165,22 @@ def test_a_cluster_that_is_not_there_is_said_in_one_line() -> None:
     (line,) = errors.splitlines()
     assert line.startswith("scaler: executor.address: nothing answers at 127.0.0.1:9 (")
     assert "ray start --head" in line
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_mapped_images_reach_machines_that_have_not_got_the_file(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (10, 3, 4, 4), np.uint8)
+    file = tmp_path / "images.u8"
+    images.tofile(file)
+    mapped = Mapped(file, images.shape)
+    send_images()
+    try:
+        sent = ray.put(mapped)
+    finally:
+        ray.util.deregister_serializer(Mapped)
+    file.unlink()
+    total = ray.remote(lambda pixels: [batch.tolist() for batch in pixels.batches(torch.tensor([7, 2, 9]), 2)])
+    assert ray.get(total.remote(sent)) == [images[[7, 2]].tolist(), images[[9]].tolist()]
 
 
 def test_a_network_gets_a_gpu_where_there_are_any_and_what_is_set_is_kept() -> None:

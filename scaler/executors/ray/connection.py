@@ -4,16 +4,22 @@ import logging
 import os
 import secrets
 import socket
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
+import ray.util
+import torch
+from numpy.typing import NDArray
 
 import scaler
 from scaler.config import ExecutorConfig
 from scaler.cores import available_cores
+from scaler.data.pixels import InMemory, Mapped
 from scaler.errors import InputError, WorkError
 from scaler.executors.ray.resources import threads_per_trial
 
@@ -64,6 +70,7 @@ def _join(address: str, quiet: Mapping[str, Any], environment: dict[str, Any]) -
         except OSError as error:
             raise InputError(f"executor.address: nothing answers at {address} ({error}); {remedy}") from None
     environment["py_modules"] = [str(Path(scaler.__file__).parent)]
+    send_images()
     try:
         ray.init(address=address, runtime_env=environment, **quiet)
     except Exception as error:
@@ -71,6 +78,24 @@ def _join(address: str, quiet: Mapping[str, Any], environment: dict[str, Any]) -
         raise InputError(
             f"executor.address: there is no Ray cluster to join at {address} ({_first_line(error)}); {remedy}"
         ) from None
+
+
+def send_images() -> None:
+    """Has mapped images travel to workers with the object store, in which the workers of a node share them.
+
+    Only the path of their file is sent otherwise, which other machines do not have.
+    """
+    ray.util.register_serializer(Mapped, serializer=_content, deserializer=_in_store)
+
+
+def _content(images: Mapped) -> NDArray[np.uint8]:
+    return np.asarray(np.memmap(images.file, np.uint8, "r", shape=images.shape))
+
+
+def _in_store(content: NDArray[np.uint8]) -> InMemory:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return InMemory(torch.from_numpy(content))
 
 
 def _settings(config: ExecutorConfig) -> dict[str, str]:
