@@ -7,18 +7,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scaler.executors.capacity import Capacity, capacity
     from scaler.executors.driver import Driver, Job, Observer
     from scaler.executors.local import run_locally
+    from scaler.executors.machine import Capacity, capacity
 
 __all__ = ["Capacity", "Driver", "Job", "Observer", "capacity", "run_locally"]
 
 _PLACES = {
-    "Capacity": "capacity",
+    "Capacity": "machine",
     "Driver": "driver",
     "Job": "driver",
     "Observer": "driver",
-    "capacity": "capacity",
+    "capacity": "machine",
     "run_locally": "local",
 }
 

@@ -3,9 +3,9 @@
 import logging
 
 from scaler.evaluation import EvaluationError, Evaluator
-from scaler.executors.capacity import Capacity
 from scaler.executors.driver import Driver, Job
 from scaler.executors.interrupts import Interrupts
+from scaler.executors.machine import Capacity
 from scaler.executors.pool import run_in_pool
 
 _LOG = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from typing import Any
 
 from scaler.errors import WorkError
 from scaler.evaluation import Evaluator
-from scaler.executors.capacity import Capacity
 from scaler.executors.driver import Driver, Job
 from scaler.executors.interrupts import Interrupts
+from scaler.executors.machine import Capacity
 
 _LOG = logging.getLogger(__name__)
 

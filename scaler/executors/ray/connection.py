@@ -16,7 +16,6 @@ import ray.util
 import torch
 from numpy.typing import NDArray
 
-import scaler
 from scaler.config import ExecutorConfig
 from scaler.cores import available_cores
 from scaler.data.pixels import InMemory, Mapped
@@ -69,7 +68,7 @@ def _join(address: str, quiet: Mapping[str, Any], environment: dict[str, Any]) -
             socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
         except OSError as error:
             raise InputError(f"executor.address: nothing answers at {address} ({error}); {remedy}") from None
-    environment["py_modules"] = [str(Path(scaler.__file__).parent)]
+    environment["py_modules"] = [str(Path(__file__).parents[2])]
     send_images()
     try:
         ray.init(address=address, runtime_env=environment, **quiet)
