@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import tomli_w
 
-from scaler.config import EXECUTORS, StudyConfig
+from scaler.config import StudyConfig
 from scaler.data.config import FOLDER
 from scaler.errors import InputError, WorkError
 from scaler.network_file import read_network
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).parent
 _REACH_SECONDS = 10
 _POLL_SECONDS = 1.0
-_ON_THE_CLUSTER = ("--executor", "ray", "--address", "auto") if "ray" in EXECUTORS else ()
+_ON_THE_CLUSTER = ("--executor", "ray", "--address", "auto")
 _TALKATIVE = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",

@@ -4,7 +4,6 @@ Each function puts a study's config, data, evaluator and executor together; the 
 """
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +25,6 @@ from scaler.region import Triangle
 from scaler.samplers import Domain
 from scaler.scaling import RULES, parse_rule
 from scaler.study import best_trial, claimed, completed_trials, finished_trials, open_study
-
-_WAIT = 1.0
-"""Seconds between two looks at what other drivers are still evaluating."""
 
 BASELINES = ("depth", "width", "resolution", "compound", "classic")
 
@@ -243,25 +239,18 @@ def _run(driver: Driver, config: StudyConfig, data: Dataset, *, test: bool = Fal
     evaluator = TrainingEvaluator(
         data=data, recipe=config.recipe, objective=config.objective, test=test, checkpoints=checkpoints
     )
+    if config.executor.kind == "ray":
+        from scaler.executors.ray.execution import run_on_ray  # takes seconds to load
+        from scaler.executors.ray.resources import threads_per_trial
 
-    def run() -> None:
-        if config.executor.kind == "ray":
-            from scaler.executors.ray.execution import run_on_ray  # takes seconds to load
-            from scaler.executors.ray.resources import threads_per_trial
-
-            run_on_ray(
-                driver, replace(evaluator, threads=threads_per_trial(config.executor)), config.executor, config.folder
-            )
-        else:
-            room = capacity(config.executor, accelerator=pick_device().type != "cpu")
-            run_locally(driver, replace(evaluator, threads=room.threads), room)
-
-    run()
-    while driver.waits_for_others():
-        time.sleep(_WAIT)
-        run()
-    under_way = driver.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
-    if checkpoints is not None and not under_way:
+        evaluator = replace(evaluator, threads=threads_per_trial(config.executor))
+        driver.to_the_end(lambda: run_on_ray(driver, evaluator, config.executor, config.folder / "ray"))
+    else:
+        room = capacity(config.executor, accelerator=pick_device().type != "cpu")
+        evaluator = replace(evaluator, threads=room.threads)
+        driver.to_the_end(lambda: run_locally(driver, evaluator, room))
+    unfinished = driver.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+    if checkpoints is not None and not unfinished:
         shutil.rmtree(checkpoints, ignore_errors=True)  # of networks that failed; no one will go on with them
 
 

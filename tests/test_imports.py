@@ -48,6 +48,7 @@ ROOMS = [
     "trials",
     "leases",
     "samplers",
+    "status",
     "executors",
     "submission",
     "workflow",

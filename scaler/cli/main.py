@@ -15,6 +15,7 @@ from scaler.cli.networks import classics, describe, families
 from scaler.cli.predict import predict
 from scaler.cli.report import report
 from scaler.cli.scale import scale
+from scaler.cli.status import reap, status
 from scaler.cli.studies import baselines, confirm, search
 from scaler.cli.submit import submit
 from scaler.cli.training import train
@@ -60,6 +61,8 @@ _COMMANDS = (
     data,
     search,
     submit,
+    status,
+    reap,
     baselines,
     confirm,
     leaderboard,

@@ -25,6 +25,8 @@ _LOG = logging.getLogger(__name__)
 _MAX_DUPLICATES = 100
 _REAPS = 4
 """Times within a lease that a driver looks for what dead drivers have left."""
+_WAIT = 1.0
+"""Seconds between two looks at what other drivers are still evaluating."""
 _TAKEN_OVER = "taken over by another driver"
 
 _T = TypeVar("_T")
@@ -112,9 +114,16 @@ class Driver:
             self._heart.keep(job.trial._trial_id)
         return job
 
-    def waits_for_others(self) -> bool:
-        """Whether the study lacks networks only because other drivers are evaluating them, which may die of it."""
-        return self._claimed(self._others_run)
+    def to_the_end(self, run: Callable[[], None]) -> None:
+        """Calls `run`, which evaluates what this driver hands out, until the study has all its networks.
+
+        While other drivers are evaluating the last of them it waits, and goes on with what they leave behind.
+        """
+        run()
+        while self._claimed(self._others_run):
+            time.sleep(_WAIT)
+            if self._claimed(self._has_work):
+                run()
 
     def begin(self, job: Job) -> None:
         """Notes that the evaluation begins."""
@@ -236,7 +245,12 @@ class Driver:
             self._next_reap = now + self._config.storage.lease / _REAPS
             reap(self.study, spare=self._heart.out)
 
+    def _has_work(self) -> bool:
+        self._reap()
+        return self._wants_more()
+
     def _others_run(self) -> bool:
+        """Whether the study lacks networks only because other drivers are evaluating them, which may die of it."""
         if time.monotonic() > self._ends or not self._tally.running:
             return False
         return self.domain is None or self._tally.finished < self._config.search.trials
