@@ -246,12 +246,34 @@ def test_a_driver_whose_networks_are_all_out_elsewhere_waits_for_them(url: str) 
     study = open_study(config)
     first, second = (Driver(open_study(config), config, domain()) for _ in range(2))
     jobs = [first.ask(), first.ask()]
-    assert second.ask() is None
-    assert second.waits_for_others()
-    for job in jobs:
-        assert job is not None
-        first.tell(job, Result(accuracy=0.5, epochs=3))
-    assert not second.waits_for_others()
+    assert None not in jobs
+
+    def finish() -> None:
+        for job in jobs:
+            first.tell(job, Result(accuracy=0.5, epochs=3))
+
+    asked: list[Job | None] = []
+    finisher = threading.Timer(1.5, finish)
+    finisher.start()
+    second.to_the_end(lambda: asked.append(second.ask()))
+    finisher.join()
+    assert asked == [None]
+    check(study, 2)
+
+
+def test_what_another_driver_leaves_behind_is_evaluated_to_the_end(url: str) -> None:
+    config = configured(url, 2)
+    study = open_study(config)
+    first, second = (Driver(open_study(config), config, domain()) for _ in range(2))
+    jobs = [first.ask(), first.ask()]
+    assert None not in jobs
+
+    def leave_one() -> None:
+        first.interrupt(jobs[0])
+        first.tell(jobs[1], Result(accuracy=0.5, epochs=3))
+
+    threading.Timer(1.0, leave_one).start()
+    second.to_the_end(lambda: run_locally(second, table))
     check(study, 2)
 
 
