@@ -35,6 +35,11 @@ class Interrupts:
             if self._pending and error is None:
                 raise KeyboardInterrupt
 
+    @property
+    def pending(self) -> bool:
+        """Whether one has come that is held back still."""
+        return self._pending
+
     @contextmanager
     def allowed(self, value: bool = True) -> Iterator[None]:
         """Lets Ctrl-C through, or with False holds it back again within."""

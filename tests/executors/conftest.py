@@ -23,4 +23,4 @@ def on_ray(driver: Driver, evaluator: Evaluator) -> None:
     """Two networks at a time on the Ray that is there."""
     from scaler.executors.ray.execution import run_on_ray
 
-    run_on_ray(driver, evaluator, ExecutorConfig(kind="ray", max_concurrent=2), Path("runs", "ray"))
+    run_on_ray(driver, evaluator, ExecutorConfig(kind="ray", max_concurrent=2), Path("runs"))

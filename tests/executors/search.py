@@ -1,27 +1,53 @@
-"""A search as a program of its own, to be killed: `python -m tests.executors.search CALLS [ray]` in the tiny study's
-folder.
+"""A search as a program of its own, to be killed, in the tiny study's folder:
 
-Every network takes a minute; whoever evaluates one leaves its process id in the folder CALLS.
+python -m tests.executors.search CALLS [ray]             every network takes a minute; with a Ray of its own
+python -m tests.executors.search CALLS ADDRESS TRIALS    on a Ray cluster; every network takes a second
+
+Whoever evaluates a network leaves its process id in the folder CALLS.
 """
 
 import sys
 from pathlib import Path
 
 from scaler import load_study
+from scaler.config import ExecutorConfig
 from scaler.executors import Capacity, Driver, run_locally
+from scaler.executors.ray.execution import run_on_ray
+from scaler.leases import driving
 from scaler.study import open_study
 from scaler.workflow import domain_of
 from tests.executors.conftest import on_ray
 from tests.executors.evaluators import Calls, Slow
 
-if __name__ == "__main__":
+
+def on_cluster(calls: Calls, address: str, trials: int) -> None:
+    config = load_study(
+        "tiny",
+        {"search.trials": trials, "search.sampler": "random", "executor.max_failures": 100, "storage.lease": 2.0},
+    )
+    study = open_study(config)
+    with driving(config, study):
+        driver = Driver(study, config, domain_of(config))
+        run_on_ray(
+            driver, Slow(calls, seconds=0.25, epochs=4), ExecutorConfig(kind="ray", address=address), config.folder
+        )
+
+
+def alone(calls: Calls, executor: str) -> None:
     config = load_study("tiny")
     driver = Driver(open_study(config), config, domain_of(config))
-    evaluator = Slow(Calls(Path(sys.argv[1])), seconds=60)
+    if executor == "ray":
+        on_ray(driver, Slow(calls, seconds=60))
+    else:
+        run_locally(driver, Slow(calls, seconds=60), Capacity(2, 1))
+
+
+if __name__ == "__main__":
+    folder, *rest = sys.argv[1:]
     try:
-        if sys.argv[2:] == ["ray"]:
-            on_ray(driver, evaluator)
+        if len(rest) == 2:
+            on_cluster(Calls(Path(folder)), rest[0], int(rest[1]))
         else:
-            run_locally(driver, evaluator, Capacity(2, 1))
+            alone(Calls(Path(folder)), rest[0] if rest else "local")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -19,7 +19,9 @@ def test_an_interrupt_waits_for_a_safe_moment() -> None:
 
     def scenario() -> None:
         with Interrupts() as interrupts:
+            assert not interrupts.pending
             signal.raise_signal(signal.SIGINT)
+            assert interrupts.pending
             steps.append("recorded")
             with interrupts.allowed():
                 steps.append("never")

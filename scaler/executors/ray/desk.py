@@ -25,7 +25,7 @@ class Desk:
 
     Tune saves its parts, of which it could go on; a search goes on from the study's storage, so a desk saves nothing.
 
-    exhausted  whether the driver had nothing more to hand out when last asked, and nothing is out
+    exhausted  whether the driver had nothing more to hand out when last asked, and nothing is out, here or with others
     jobs       the networks that Tune's trials are for, from the moment they are handed out until they have ended
     """
 
@@ -43,7 +43,7 @@ class Desk:
     def ask(self, trial: str) -> Job | None:
         """The network for a new trial of Tune's, if there is one now."""
         job = self._driver.ask()
-        self.exhausted = job is None and not self.jobs
+        self.exhausted = job is None and not self.jobs and not self._driver.waits_for_others()
         if job is not None:
             self.jobs[trial] = job
         return job

@@ -2,8 +2,8 @@
 
 import logging
 import os
-import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,10 +19,11 @@ from scaler.executors.interrupts import Interrupts
 from scaler.executors.ray.connection import connected
 from scaler.executors.ray.desk import Desk
 from scaler.executors.ray.resources import Room, share
-from scaler.executors.ray.tuning import Suggestions, Verdicts, Watch
+from scaler.executors.ray.tuning import Ending, Suggestions, Verdicts, Watch
 from scaler.executors.ray.worker import evaluate
 
 _TUNE = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no files of its own for each trial
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # nor of its own state: the study's storage has it
     "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # it asks for all that there is room for, not for one after another
@@ -35,7 +36,7 @@ _TUNE = {
 
 
 def run_on_ray(driver: Driver, evaluator: Evaluator, config: ExecutorConfig, folder: Path) -> None:
-    """Evaluates the driver's networks on a Ray cluster until there are no more; `folder` holds Tune's own files.
+    """Evaluates the driver's networks on a Ray cluster until there are no more; `folder` is for Tune's own files.
 
     A network that cannot be evaluated is recorded as failed and the run goes on; one whose worker or node is lost is
     queued again, `max_failures` times at most. An interrupt (Ctrl-C) queues the networks at hand again before it
@@ -43,17 +44,18 @@ def run_on_ray(driver: Driver, evaluator: Evaluator, config: ExecutorConfig, fol
     such cluster and `WorkError` if workers do not start.
     """
     desk = Desk(driver)
-    with Interrupts(), connected(config):
+    with (
+        Interrupts() as interrupts,
+        connected(config),
+        tempfile.TemporaryDirectory(prefix="ray-", dir=folder, ignore_cleanup_errors=True) as own,
+    ):
         try:
-            _tune(desk, evaluator, config, folder)
+            _tune(desk, evaluator, config, Path(own), lambda: interrupts.pending)
         finally:
             desk.close()
-            shutil.rmtree(folder, ignore_errors=True)
-        if not desk.exhausted:
-            raise KeyboardInterrupt
 
 
-def _tune(desk: Desk, evaluator: Evaluator, config: ExecutorConfig, folder: Path) -> None:
+def _tune(desk: Desk, evaluator: Evaluator, config: ExecutorConfig, folder: Path, ends: Callable[[], bool]) -> None:
     wanted = share(config, ray.cluster_resources())
     trials: dict[str, Trial] = {}
     trainable = tune.with_resources(tune.with_parameters(evaluate, evaluator=evaluator), wanted.bundle)
@@ -61,7 +63,7 @@ def _tune(desk: Desk, evaluator: Evaluator, config: ExecutorConfig, folder: Path
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=Suggestions(desk, Room(config, wanted)),
+                search_alg=Suggestions(desk, Room(config, wanted), ends),
                 scheduler=Verdicts(desk, trials),
                 num_samples=-1,
                 reuse_actors=True,
@@ -69,6 +71,7 @@ def _tune(desk: Desk, evaluator: Evaluator, config: ExecutorConfig, folder: Path
             run_config=tune.RunConfig(
                 name=folder.name,
                 storage_path=str(folder.parent.resolve()),
+                stop=Ending(trials, ends),
                 callbacks=[Watch(desk, trials)],
                 failure_config=tune.FailureConfig(max_failures=0),
                 verbose=0,

@@ -1,4 +1,4 @@
-"""The three hooks that Ray Tune calls in the driver's process: what to evaluate, what was reported, what broke."""
+"""What Ray Tune calls in the driver's process: what to evaluate, what was reported, what broke, when to end."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +15,18 @@ from scaler.executors.ray.worker import ACCURACY, END, EPOCH, stop
 
 
 class Suggestions(Searcher):
-    """Hands the desk's networks to Tune, no more than `room()` at a time."""
+    """Hands the desk's networks to Tune, no more than `room()` at a time and none any more once `ends()`."""
 
-    def __init__(self, desk: Desk, room: Callable[[], int]) -> None:
+    def __init__(self, desk: Desk, room: Callable[[], int], ends: Callable[[], bool]) -> None:
         super().__init__()
         self._desk = desk
         self._room = room
+        self._ends = ends
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """A network, None while there is none to hand out, or FINISHED when none can come any more."""
+        if self._ends():
+            return Searcher.FINISHED
         if len(self._desk.jobs) >= self._room():
             return None
         job = self._desk.ask(trial_id)
@@ -81,6 +84,23 @@ class Verdicts(FIFOScheduler):
         return self.CONTINUE
 
 
+class Ending(tune.Stopper):
+    """Ends everything once `ends()`: workers are killed, in the middle of whatever they are doing."""
+
+    def __init__(self, trials: dict[str, Trial], ends: Callable[[], bool]) -> None:
+        self._trials = trials
+        self._ends = ends
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if self._ends():
+            for trial in self._trials.values():
+                _kill_worker(trial)
+        return self._ends()
+
+
 class Watch(tune.Callback):
     """Tells the desk of beginnings and of lost workers, and kills the workers of networks that are out of time."""
 
@@ -101,9 +121,13 @@ class Watch(tune.Callback):
             del self._trials[trial.trial_id]
             self._desk.lose(trial.trial_id, _error(trial))
         for overdue in self._desk.overdue():
-            worker = self._trials[overdue].temporary_state.ray_actor
-            if worker is not None:
-                ray.kill(worker)
+            _kill_worker(self._trials[overdue])
+
+
+def _kill_worker(trial: Trial) -> None:
+    worker = trial.temporary_state.ray_actor
+    if worker is not None:
+        ray.kill(worker)
 
 
 def _error(trial: Trial) -> Exception | None:
