@@ -244,7 +244,7 @@ def _run(driver: Driver, config: StudyConfig, data: Dataset, *, test: bool = Fal
         from scaler.executors.ray.resources import threads_per_trial
 
         evaluator = replace(evaluator, threads=threads_per_trial(config.executor))
-        driver.to_the_end(lambda: run_on_ray(driver, evaluator, config.executor, config.folder / "ray"))
+        driver.to_the_end(lambda: run_on_ray(driver, evaluator, config.executor, config.folder))
     else:
         room = capacity(config.executor, accelerator=pick_device().type != "cpu")
         evaluator = replace(evaluator, threads=room.threads)

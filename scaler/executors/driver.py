@@ -120,10 +120,14 @@ class Driver:
         While other drivers are evaluating the last of them it waits, and goes on with what they leave behind.
         """
         run()
-        while self._claimed(self._others_run):
+        while self.waits_for_others():
             time.sleep(_WAIT)
             if self._claimed(self._has_work):
                 run()
+
+    def waits_for_others(self) -> bool:
+        """Whether the study lacks networks only because other drivers are evaluating them, which may die of it."""
+        return self._claimed(self._others_run)
 
     def begin(self, job: Job) -> None:
         """Notes that the evaluation begins."""
@@ -250,7 +254,6 @@ class Driver:
         return self._wants_more()
 
     def _others_run(self) -> bool:
-        """Whether the study lacks networks only because other drivers are evaluating them, which may die of it."""
         if time.monotonic() > self._ends or not self._tally.running:
             return False
         return self.domain is None or self._tally.finished < self._config.search.trials
