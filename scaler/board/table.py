@@ -21,7 +21,10 @@ GROUP = ["data", "recipe", "objective"]
 _VALUE = "value"
 """What rows that are not confirmed are ranked by: the objective of their study."""
 
-_FLOATS = ("confirmed_accuracy", "accuracy_std", "test_accuracy", "test_std", "published_top1")
+_FLOATS = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "confirmed_accuracy", "accuracy_std", "test_accuracy", "test_std"),
+    *("published_top1", "train_seconds", "images_per_second"),
+)
 
 
 def leaderboard(studies: Iterable[StudyLike], *, published: bool = False) -> pd.DataFrame:

@@ -39,6 +39,7 @@ class Plot:
 def front(findings: Findings) -> list[Plot]:
     """Accuracy against MACs: every network trained here, the front, and what is published on ImageNet."""
     table = findings.ranked.assign(shown=lambda rows: rows["confirmed_accuracy"].fillna(rows["accuracy"]))
+    table = table.dropna(subset="shown")
     traces: list[Any] = [
         _cloud(rows, "shown", str(source)) for source, rows in table.groupby("source", sort=False) if len(rows)
     ]
