@@ -117,6 +117,7 @@ def _board(findings: Findings) -> Markup:
         pageLength=_ROWS,
         maxBytes=0,
         allow_html=False,
+        text_in_header_can_be_selected=False,
         layout={"topStart": "search", "topEnd": None, "bottomStart": "info", "bottomEnd": "paging"},
         showIndex=False,
         order=[],

@@ -79,10 +79,10 @@ def test_the_quickstarts_report_works_in_a_browser(browser: Browser, quickstart:
     macs = [int(text.replace(",", "")) for text in opened.column("macs")]
     assert macs == sorted(macs)
     assert len(macs) > 30
-    page.get_by_label("family").select_option("resnet")
+    page.locator(".filters select[data-column=family]").select_option("resnet")
     page.wait_for_function("document.querySelector('#board tbody').innerText.indexOf('vgg') < 0")
     assert set(opened.column("family")) == {"resnet"}
-    page.get_by_label("source").select_option("rule")
+    page.locator(".filters select[data-column=source]").select_option("rule")
     page.wait_for_function("document.querySelectorAll('#board tbody tr').length == 4")
     assert set(opened.column("source")) == {"rule"}
 
