@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -19,6 +20,9 @@ from sqlalchemy.orm import Session
 from scaler.storage.patience import patiently
 
 _T = TypeVar("_T")
+
+_TRIALS: sqlalchemy.Table = models.TrialModel.__table__
+_VALUES: sqlalchemy.Table = models.TrialValueModel.__table__
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 _EVERY = 2**31 - 1
@@ -63,6 +67,7 @@ class Storage(_CachedStorage):
         self._patience = patience
         self._views: dict[int, _View] = {}
         self._claimant: int | None = None
+        self._connection: Connection | None = None
         weakref.finalize(self, self.engine.dispose)
 
     # -- claims -------------------------------------------------------------------------------------------------------
@@ -97,7 +102,7 @@ class Storage(_CachedStorage):
                 _lock(connection, study_id)
                 sessions.remove()
                 sessions(bind=connection, join_transaction_mode="rollback_only")
-                self._claimant = threading.get_ident()
+                self._claimant, self._connection = threading.get_ident(), connection
                 self._refresh(study_id)
                 yield
                 sessions.remove()
@@ -106,7 +111,7 @@ class Storage(_CachedStorage):
                 self._forget()
                 raise
             finally:
-                self._claimant = None
+                self._claimant = self._connection = None
                 sessions.remove()
 
     @property
@@ -155,15 +160,15 @@ class Storage(_CachedStorage):
 
     def _refresh(self, study_id: int) -> None:
         """Reads the trials that are new or whose state has changed."""
-        trial = models.TrialModel
         self.get_study_name_from_id(study_id)  # makes the cache's entry
-        with self._lock, self._session() as session:
+        with self._lock:
             view = self._view(study_id)
-            wanted = sqlalchemy.select(trial.trial_id, trial.state).where(
-                trial.study_id == study_id,
-                sqlalchemy.or_(trial.state.in_(_UNFINISHED), trial.trial_id > view.last),
+            wanted = sqlalchemy.select(_TRIALS.c.trial_id, _TRIALS.c.state).where(
+                _TRIALS.c.study_id == study_id,
+                sqlalchemy.or_(_TRIALS.c.state.in_(_UNFINISHED), _TRIALS.c.trial_id > view.last),
             )
-            states: dict[int, TrialState] = {row[0]: row[1] for row in session.execute(wanted)}
+            with self.connection() as connection:
+                states: dict[int, TrialState] = {row[0]: row[1] for row in connection.execute(wanted)}
             changed = {
                 found
                 for found, state in states.items()
@@ -234,8 +239,8 @@ class Storage(_CachedStorage):
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection for statements of one's own: within a claim that of the claim, else a transaction by itself."""
-        if self._is_claimed:
-            yield self._backend.scoped_session().connection()
+        if self._is_claimed and self._connection is not None:
+            yield self._connection
         else:
             with self.engine.begin() as connection:
                 yield connection
@@ -257,10 +262,11 @@ class Storage(_CachedStorage):
         )
         texts = {key: json.dumps(value) for key, value in attributes.items()}
         rows = [{"trial_id": trial_id, "key": key, "value_json": text} for key, text in texts.items()]
-        with self._session() as session:
-            state = session.scalars(sqlalchemy.select(models.TrialModel.state).filter_by(trial_id=trial_id)).one()
-            self.check_trial_is_updatable(trial_id, state)
-            session.connection().execute(upsert, rows)
+        with self.connection() as connection:
+            if not self._is_claimed:
+                wanted = sqlalchemy.select(_TRIALS.c.state).where(_TRIALS.c.trial_id == trial_id)
+                self.check_trial_is_updatable(trial_id, connection.execute(wanted).scalar_one())
+            connection.execute(upsert, rows)
         self._note(
             trial_id, lambda trial: trial.user_attrs.update({key: json.loads(text) for key, text in texts.items()})
         )
@@ -287,22 +293,32 @@ class Storage(_CachedStorage):
         self._note(trial_id, note)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        done = super().set_trial_state_values(trial_id, state, values)
-        if done and self._is_claimed:
-            with self._session() as session:
-                row = session.get_one(models.TrialModel, trial_id)
-                start, complete = row.datetime_start, row.datetime_complete
-
-            def note(trial: FrozenTrial) -> None:
-                trial.state, trial.datetime_start, trial.datetime_complete = state, start, complete
-                if values is not None:
-                    trial.values = list(values)
-                if state.is_finished():
-                    view = self._view(self._trial_id_to_study_id_and_number[trial_id][0])
-                    view.ended.append(view.unfinished.pop(trial_id))
-
-            self._note(trial_id, note)
-        return done
+        if not self._is_claimed:
+            return super().set_trial_state_values(trial_id, state, values)
+        trial = self._known(trial_id)
+        self.check_trial_is_updatable(trial_id, trial.state)
+        if state == TrialState.RUNNING and trial.state != TrialState.WAITING:
+            return False
+        now = datetime.now()
+        at = now.astimezone(UTC).replace(tzinfo=None)  # as Optuna stores it
+        changes = {"state": state, "datetime_complete" if state.is_finished() else "datetime_start": at}
+        with self.connection() as connection:
+            connection.execute(sqlalchemy.update(_TRIALS).where(_TRIALS.c.trial_id == trial_id).values(changes))
+            for objective, value in enumerate(values or ()):
+                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+                row = {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
+                connection.execute(sqlalchemy.insert(_VALUES).values(row))
+        with self._lock:
+            trial.state = state
+            if values is not None:
+                trial.values = list(values)
+            if state.is_finished():
+                trial.datetime_complete = now
+                view = self._view(self._trial_id_to_study_id_and_number[trial_id][0])
+                view.ended.append(view.unfinished.pop(trial_id))
+            else:
+                trial.datetime_start = now
+        return True
 
     def _note(self, trial_id: int, change: Callable[[FrozenTrial], None]) -> None:
         """Brings what is known of an unfinished trial up to date with what was written."""
