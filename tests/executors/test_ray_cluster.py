@@ -1,0 +1,153 @@
+"""A search on a Ray cluster of several nodes in which workers, nodes and the driver itself die."""
+
+import contextlib
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+import scaler
+from scaler import load_study
+from scaler.config import StudyConfig
+from scaler.study import existing_study, finished_trials
+from tests.conftest import FULL
+from tests.executors.evaluators import Calls
+from tests.executors.test_contract import calls
+from tests.executors.test_pool import is_alive, wait_until
+
+__all__ = ["calls"]
+
+PROJECT = Path(scaler.__file__).parents[1]
+TRIALS = 60 if FULL else 12
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+
+class Nodes:
+    """Two nodes of two slots each, in a program of their own; only who knows the token may use them."""
+
+    def __init__(self) -> None:
+        self.environment = os.environ | {
+            "PYTHONPATH": str(PROJECT),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.executors.cluster", "2", "2"],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.address = self._read()
+
+    def do(self, command: str) -> None:
+        """Has a node removed or added."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+        assert self._read() == "done"
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    started = Nodes()
+    yield started
+    started.close()
+
+
+def config() -> StudyConfig:
+    return load_study("tiny", {"search.trials": TRIALS, "search.sampler": "random"})
+
+
+def driver(nodes: Nodes, calls: Calls) -> subprocess.Popen[str]:
+    """A driver of the study in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.executors.search", str(calls.folder), nodes.address, str(TRIALS)],
+        env=nodes.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def assert_done(process: subprocess.Popen[str]) -> None:
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def finished() -> int:
+    study = existing_study(config())
+    return len(finished_trials(study)) if study is not None else 0
+
+
+def assert_nothing_lost() -> None:
+    """Exactly the trials asked for are complete, each network once, and nothing is left."""
+    study = existing_study(config())
+    assert study is not None
+    ended = finished_trials(study)
+    assert [trial.state for trial in ended] == [TrialState.COMPLETE] * TRIALS
+    assert len({(trial.user_attrs["digest"], trial.user_attrs["seed"]) for trial in ended}) == TRIALS
+    assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
+
+
+def kill_a_worker(calls: Calls, draw: random.Random) -> bool:
+    """Kills one of the workers that evaluated the last networks, if it is alive."""
+    worker = draw.choice(calls.processes()[-4:])
+    if is_alive(worker):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+            return True
+    return False
+
+
+def test_random_workers_are_killed_and_nothing_is_lost(nodes: Nodes, calls: Calls) -> None:
+    running = driver(nodes, calls)
+    wait_until(lambda: len(calls.processes()) >= 2, 120)
+    draw, killed = random.Random(0), 0
+    while running.poll() is None and finished() < TRIALS - 4:
+        killed += kill_a_worker(calls, draw)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(5)
+    assert_done(running)
+    assert killed >= 2
+    assert_nothing_lost()
+    assert len(calls.processes()) > TRIALS  # some were evaluated again
+
+
+def test_a_node_that_loses_power_costs_nothing(nodes: Nodes, calls: Calls) -> None:
+    running = driver(nodes, calls)
+    wait_until(lambda: len(set(calls.processes())) >= 3, 120)  # on both nodes
+    nodes.do("remove")
+    assert_done(running)
+    nodes.do("add")
+    assert_nothing_lost()
+    assert len(calls.processes()) > TRIALS
+
+
+def test_a_driver_killed_again_and_again_is_resumed_where_it_was(nodes: Nodes, calls: Calls) -> None:
+    draw = random.Random(1)
+    for _ in range(10 if FULL else 1):
+        begun = len(calls.processes())
+        running = driver(nodes, calls)
+        wait_until(lambda begun=begun: len(calls.processes()) > begun, 120)
+        time.sleep(draw.uniform(0, 3))
+        running.kill()
+        running.communicate()
+    assert_done(driver(nodes, calls))
+    assert_nothing_lost()
