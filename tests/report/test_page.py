@@ -94,7 +94,7 @@ def test_the_quickstarts_report_works_in_a_browser(browser: Browser, quickstart:
     assert star is not None
     page.mouse.move(star["x"] + star["width"] / 2, star["y"] + star["height"] / 2)
     page.wait_for_selector(".hoverlayer .hovertext")
-    assert "best split: depth" in page.inner_text(".hoverlayer")
+    assert "best split: depth" in str(page.text_content(".hoverlayer"))
 
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement !== document.body")
