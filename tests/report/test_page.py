@@ -93,8 +93,8 @@ def test_the_quickstarts_report_works_in_a_browser(browser: Browser, quickstart:
     star = triangle.locator(".scatterlayer .trace .point").last.bounding_box()
     assert star is not None
     page.mouse.move(star["x"] + star["width"] / 2, star["y"] + star["height"] / 2)
-    page.wait_for_selector(".hoverlayer .hovertext")
-    assert "best split: depth" in str(page.text_content(".hoverlayer"))
+    triangle.locator(".hovertext").wait_for()
+    assert "best split: depth" in str(triangle.locator(".hoverlayer").text_content())
 
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement !== document.body")
