@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from scaler.errors import InputError, unknown
 
 SCHEDULES = ("cosine", "poly", "multistep", "constant")
+_USUAL_OPTIMIZERS = ("sgd", "adam", "adamw", "lamb", "muon", "nadamw", "rmsprop")  # to know the others takes timm
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BALANCES = ("none", "weights", "sampling")
 
@@ -67,10 +68,11 @@ class Recipe:
             ("schedule", SCHEDULES),
             ("class_balance", BALANCES),
             ("precision", PRECISIONS),
-            ("optimizer", optimizers()),
         ):
             if getattr(self, field) not in known:
                 raise unknown(f"recipe.{field}", getattr(self, field), known)
+        if self.optimizer not in _USUAL_OPTIMIZERS and self.optimizer not in optimizers():
+            raise unknown("recipe.optimizer", self.optimizer, optimizers())
         for field, low, high in (
             ("epochs", 1, 100_000),
             ("batch_size", 1, 1_000_000),

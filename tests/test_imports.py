@@ -115,9 +115,13 @@ def test_light_commands_load_nothing_heavy(code: str) -> None:
 
 
 def test_the_leaderboard_needs_no_torch() -> None:
-    script = (
-        "import sys; import scaler.board; print('optuna' in sys.modules, {'torch', 'timm', 'ray'} & {*sys.modules})"
-    )
+    script = """
+import sys
+import scaler.board
+from scaler import load_study
+load_study("quickstart")
+print("optuna" in sys.modules, {"torch", "timm", "ray"} & {*sys.modules})
+"""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "True set()\n"
 

@@ -1,7 +1,7 @@
 import pytest
 
 from scaler import InputError
-from scaler.recipe import Recipe, optimizers
+from scaler.recipe import _USUAL_OPTIMIZERS, Recipe, optimizers
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ def test_wrong_recipes_are_refused_by_field(changes: dict, field: str) -> None:
 
 
 def test_timms_optimizers_are_offered_by_their_names() -> None:
-    assert {"sgd", "adamw", "lamb", "muon"} <= set(optimizers())
+    assert {"sgd", "adamw", "lamb", "muon", *_USUAL_OPTIMIZERS} <= set(optimizers())

@@ -1,6 +1,6 @@
 """`make bench`: every benchmark of the project, one after the other; all figures are ratios measured in one run."""
 
-from tests.bench import cost, driver, sampler, training, workers
+from tests.bench import board, cost, driver, sampler, training, workers
 from tests.bench import input as input_images
 
 if __name__ == "__main__":
@@ -10,3 +10,4 @@ if __name__ == "__main__":
     workers.main()
     sampler.main()
     driver.main()
+    board.main([])
