@@ -1,6 +1,7 @@
 """The live view of a run: what is being trained now on a terminal, a line for each finished network everywhere."""
 
 import time
+from collections import deque
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,8 @@ from scaler.executors import Job, Observer
 from scaler.record import INTERRUPTED, is_finished
 
 _REFRESHES = 4
+_WINDOW = 60.0
+"""Seconds over which images a second are counted."""
 
 
 class _Running:
@@ -50,6 +53,8 @@ class Progress(Observer):
         self._done: int | None = None
         self._best: FrozenTrial | None = None
         self._running: dict[int, _Running] = {}
+        self._reports: deque[float] = deque()
+        self._images = 0.0
         self._began = time.monotonic()
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._live = Live(
@@ -73,10 +78,14 @@ class Progress(Observer):
     def reported(self, job: Job, epoch: int, accuracy: float) -> None:
         running = self._running[job.trial.number]
         running.epoch, running.accuracy = epoch, accuracy
+        self._reports.append(time.monotonic())
 
     def finished(self, job: Job, trial: FrozenTrial) -> None:
         self._running.pop(job.trial.number, None)
         self.evaluated += 1
+        record = trial.user_attrs
+        if record.get("epochs"):
+            self._images = record["images_per_second"] * record["train_seconds"] / record["epochs"]
         self._count(job)
         outcome = {
             TrialState.COMPLETE: f"accuracy {trial.value:.4f}" if trial.value is not None else "",
@@ -143,7 +152,16 @@ class Progress(Observer):
         partly = sum(running.epoch / self._epochs for running in list(self._running.values()))
         if self.evaluated + partly > 0:
             parts.append(f"about {_duration(elapsed / (self.evaluated + partly) * max(0.0, left - partly))} left")
+        if rate := self._images_per_second(now):
+            parts.append(f"{rate:,.0f} images/s")
         return Text("  ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")
+
+    def _images_per_second(self, now: float) -> float:
+        """Training images of all workers together; 0 until a network has ended, which says what is in an epoch."""
+        since = max(self._began, now - _WINDOW)
+        while self._reports and self._reports[0] < since:
+            self._reports.popleft()
+        return len(self._reports) * self._images / max(now - since, 1e-9)
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,9 @@
 """`make bench`: every benchmark of the project, one after the other; all figures are ratios measured in one run."""
 
-from tests.bench import board, cost, driver, sampler, training, workers
+import subprocess
+import sys
+
+from tests.bench import board, cost, driver, ray_workers, sampler, training, workers
 from tests.bench import input as input_images
 
 if __name__ == "__main__":
@@ -8,6 +11,8 @@ if __name__ == "__main__":
     input_images.main()
     training.main()
     workers.main()
+    ray_workers.main()
+    subprocess.run([sys.executable, "-m", "tests.bench.utilisation"], check=True)  # Ray takes one cluster a process
     sampler.main()
     driver.main()
     board.main([])

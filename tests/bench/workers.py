@@ -8,6 +8,7 @@ are in it, the seconds in which worker processes load torch, once a search, are 
 import logging
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,14 +19,17 @@ from optuna.trial import FrozenTrial
 from scaler.config import ExecutorConfig, StudyConfig, load_study
 from scaler.cores import available_cores
 from scaler.data import Dataset
+from scaler.evaluation import Evaluator
 from scaler.evaluator import TrainingEvaluator
 from scaler.executors import Capacity, Driver, Job, Observer, capacity, run_locally
 from scaler.hardware import pick_device
 from scaler.record import Record
-from scaler.region import Triangle
+from scaler.region import Region
 from scaler.scaling import RULES
 from scaler.study import open_study
 from scaler.workflow import study_data
+
+Run = Callable[[Driver, Evaluator, Capacity], None]
 
 _EPOCHS = 2
 _NETWORKS_A_CORE = 2
@@ -48,20 +52,17 @@ class Clock(Observer):
 
 
 def images_per_second(
-    config: StudyConfig, triangle: Triangle, data: Dataset, room: Capacity, networks: int
+    config: StudyConfig, region: Region, data: Dataset, room: Capacity, networks: int, run: Run = run_locally
 ) -> tuple[float, float]:
     """Training images a second over `networks` trainings, and the seconds before the first began."""
     study = open_study(config, "confirm")
     for seed in range(networks):
-        record = Record(architecture=triangle.at(RULES["compound"]), source="rule", model="bench", seed=seed)
+        record = Record(architecture=region.at(RULES["compound"]), source="rule", model="bench", seed=seed)
         study.enqueue_trial({}, user_attrs=record.to_attributes())
     clock = Clock()
     called = time.perf_counter()
-    run_locally(
-        Driver(study, config, observer=clock),
-        TrainingEvaluator(data=data, recipe=config.recipe, threads=room.threads),
-        room,
-    )
+    evaluator = TrainingEvaluator(data=data, recipe=config.recipe, threads=room.threads)
+    run(Driver(study, config, observer=clock), evaluator, room)
     assert clock.began is not None
     images = len(data.train) // config.recipe.batch_size * config.recipe.batch_size
     return networks * config.recipe.epochs * images / clock.seconds, clock.began - called
@@ -82,10 +83,10 @@ def main() -> None:
         for number, room in enumerate(ways):
             settings = {"name": f"bench-{number}", "recipe.epochs": _EPOCHS}
             config = replace(load_study("quickstart", settings), root=Path(folder))
-            triangle, data = study_data(config)
+            domain, data = study_data(config)
             # Threads beyond the cores slow one another down so much that one network each has to do.
             networks = cores if room == naive else _NETWORKS_A_CORE * cores
-            rates[room], start = images_per_second(config, triangle, data, room, networks)
+            rates[room], start = images_per_second(config, domain.region(), data, room, networks)
             mark = "  scaler's default" if room == default else ""
             print(
                 f"  {room.workers:>3} workers × {room.threads or threads:>3} threads {rates[room]:8,.0f}"

@@ -105,3 +105,26 @@ def test_without_a_number_of_networks_those_queued_are_counted() -> None:
     assert seen(progress, screen)[-1].startswith("0/3 networks")
     driver.tell(queued, Result(accuracy=0.5, epochs=4))
     assert "  1/3  accuracy 0.5000" in screen.file.getvalue()
+
+
+def test_images_a_second_are_those_of_all_workers_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("scaler.cli.progress.time.monotonic", lambda: now)
+    config = load_study("tiny", {"search.trials": 5})
+    screen = console(200)
+    progress = Progress(5, 2, screen)
+    driver = Driver(open_study(config), config, domain_of(config), progress)
+    first, second = driver.ask(), driver.ask()
+    assert first is not None
+    assert second is not None
+    for job in (first, second):
+        driver.begin(job)
+        driver.report(job, 1, 0.5)
+    now += 5
+    driver.report(first, 2, 0.5)
+    assert "images/s" not in seen(progress, screen)[-1]
+    driver.tell(first, Result(accuracy=0.5, epochs=2, train_seconds=4.0, images_per_second=500.0))
+    now += 5
+    assert seen(progress, screen)[-1].endswith("  300 images/s")  # three epochs of 1,000 images in ten seconds
+    now += 60
+    assert "images/s" not in seen(progress, screen)[-1]
