@@ -13,7 +13,7 @@ from scaler.cli.fit import fit
 from scaler.cli.leaderboard import compare, leaderboard
 from scaler.cli.networks import classics, describe, families
 from scaler.cli.predict import predict
-from scaler.cli.report import report
+from scaler.cli.report import dashboard, report
 from scaler.cli.scale import scale
 from scaler.cli.status import reap, status
 from scaler.cli.studies import baselines, confirm, search
@@ -69,6 +69,7 @@ _COMMANDS = (
     compare,
     fit,
     report,
+    dashboard,
     train,
     export,
     predict,
