@@ -47,9 +47,9 @@ def train(
 
     `report` gets the validation split's `objective` after each epoch. With a `checkpoint` file the training is saved
     there after each epoch, and goes on from there if the file holds this same training; the epochs before are then
-    reported again first. Where it cannot be saved, on a full disk, it goes on unsaved. The same seed on the same machine
-    with the same number of threads gives the same weights, interrupted or not. Raises `EvaluationError` when the loss is
-    no longer finite, or not even one image fits in memory.
+    reported again first. Where it cannot be saved, on a full disk, it goes on unsaved. The same seed on the same
+    machine with the same number of threads gives the same weights, interrupted or not. Raises `EvaluationError` when
+    the loss is no longer finite, or not even one image fits in memory.
     """
     training = Training(architecture, data, recipe, seed, device or pick_device(group.local), group)
     fingerprint = {
