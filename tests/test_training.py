@@ -306,3 +306,13 @@ def test_processes_share_a_batch_without_changing_its_gradient(processes: int, t
     torch.testing.assert_close(shared["gradient"], gradient(training), rtol=0, atol=1e-5)
     assert gradient(training).abs().max() > 1e-3
     assert shared["loss"].item() == pytest.approx(epoch.loss, rel=0.05)
+
+
+def test_a_training_that_cannot_be_saved_goes_on(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    program = [sys.executable, "-m", "tests.trainings", "limited", str(checkpoint), "50000"]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "2\n"
+    assert f"the training cannot be saved in {tmp_path} (" in done.stderr
+    assert not list(tmp_path.iterdir())  # no half of a file either

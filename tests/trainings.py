@@ -1,10 +1,12 @@
 """Trainings that tests run in processes of their own.
 
 python -m tests.trainings CHECKPOINT FINAL LOG EPOCHS    a training that may be killed and started again
+python -m tests.trainings limited CHECKPOINT BYTES       a training that may write no larger files
 torchrun -m tests.trainings gradient FILE                the gradient of one batch, shared by the processes
 """
 
 import dataclasses
+import resource
 import sys
 from pathlib import Path
 
@@ -41,6 +43,17 @@ def train_with_checkpoint(checkpoint: str, final: str, log: str, epochs: str) ->
     save_file(model.state_dict(), final)
 
 
+def train_with_little_room(checkpoint: str, size: str) -> None:
+    """Trains for two epochs where no file may be larger than `size` bytes; prints how many epochs ran."""
+    from tests.test_training import RECIPE, SMALL
+
+    torch.set_num_threads(1)
+    data = digits_data()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), resource.RLIM_INFINITY))
+    _, result = train(SMALL, data, dataclasses.replace(RECIPE, epochs=2), 1, checkpoint=Path(checkpoint))
+    print(result.epochs)
+
+
 def write_gradient(path: str) -> None:
     """Takes one step with the whole group and writes the gradient that it took."""
     from tests.test_training import PLAIN, gradient
@@ -57,5 +70,7 @@ def write_gradient(path: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "gradient":
         write_gradient(sys.argv[2])
+    elif sys.argv[1] == "limited":
+        train_with_little_room(*sys.argv[2:])
     else:
         train_with_checkpoint(*sys.argv[1:])

@@ -1,11 +1,13 @@
 """Training of one network on whatever device there is, resumable after every epoch."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from scaler.architecture import Architecture
@@ -16,6 +18,8 @@ from scaler.evaluation import Report, Result
 from scaler.hardware import pick_device
 from scaler.recipe import Recipe
 from scaler.training.training import Epoch, Training
+
+_LOG = logging.getLogger(__name__)
 
 Watch: TypeAlias = Callable[[Epoch, nn.Module], None]
 """Is told of each epoch as it ends, and shown the network."""
@@ -43,9 +47,9 @@ def train(
 
     `report` gets the validation split's `objective` after each epoch. With a `checkpoint` file the training is saved
     there after each epoch, and goes on from there if the file holds this same training; the epochs before are then
-    reported again first. The same seed on the same machine with the same number of threads gives the same weights,
-    interrupted or not. Raises `EvaluationError` when the loss is no longer finite, or not even one image fits in
-    memory.
+    reported again first. Where it cannot be saved, on a full disk, it goes on unsaved. The same seed on the same
+    machine with the same number of threads gives the same weights, interrupted or not. Raises `EvaluationError` when
+    the loss is no longer finite, or not even one image fits in memory.
     """
     training = Training(architecture, data, recipe, seed, device or pick_device(group.local), group)
     fingerprint = {
@@ -67,6 +71,13 @@ def train(
         if watch is not None:
             watch(epoch, training.network)
         if checkpoint and group.leads:
-            save_state(checkpoint, {"of": fingerprint, "values": values, "training": training.state()})
+            _save(checkpoint, {"of": fingerprint, "values": values, "training": training.state()})
         stopped = not group.all_told(not group.leads or report(epoch.epoch, values[-1]))
     return training.network.eval(), training.result(objective, stopped and training.epochs_done < recipe.epochs)
+
+
+def _save(checkpoint: Path, state: dict[str, Any]) -> None:
+    try:
+        save_state(checkpoint, state)
+    except (OSError, SafetensorError) as error:
+        _LOG.warning("the training cannot be saved in %s (%s) and goes on", checkpoint.parent, error)
