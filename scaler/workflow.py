@@ -72,7 +72,7 @@ def search(
         if done < config.search.trials and present and not resume:
             raise InputError(
                 f"study: {config.name} has {done} of {config.search.trials} trials; "
-                "continue it, or join those who run it, with --resume, or start another with --name"
+                "continue it with --resume, which also joins those who run it, or start another with --name"
             )
         if not present:
             for entry in config.search.warm_start:

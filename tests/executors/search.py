@@ -29,7 +29,7 @@ def on_cluster(calls: Calls, address: str, trials: int) -> None:
     with driving(config, study):
         driver = Driver(study, config, domain_of(config))
         run_on_ray(
-            driver, Slow(calls, seconds=0.25, epochs=4), ExecutorConfig(kind="ray", address=address), config.folder
+            driver, Slow(calls, seconds=1.0, epochs=4), ExecutorConfig(kind="ray", address=address), config.folder
         )
 
 
