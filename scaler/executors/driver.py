@@ -220,7 +220,7 @@ class Driver:
                 self._storage.set_user_attributes(job.trial._trial_id, attributes or {})
                 interrupt(self.study, optuna.Trial(self.study, job.trial._trial_id))
 
-        self._claimed(record)
+        self._claimed(record, job)
         self._heart.drop(job.trial._trial_id)
         level = logging.INFO if reason == INTERRUPTED else logging.WARNING
         _LOG.log(level, "%s trial %d: %s, queued again", self.study.study_name, job.trial.number, reason)
@@ -228,8 +228,9 @@ class Driver:
 
     # -- under the claim ----------------------------------------------------------------------------------------------
 
-    def _claimed(self, work: Callable[[], _T]) -> _T:
-        return self._storage.claimed(self.study._study_id, work)
+    def _claimed(self, work: Callable[[], _T], job: Job | None = None) -> _T:
+        about = None if job is None else job.trial._trial_id
+        return self._storage.claimed(self.study._study_id, work, about=about)
 
     def _ask(self) -> Job | None:
         self._reap()
@@ -340,7 +341,7 @@ class Driver:
                 self.study.tell(job.trial, value, state=state)
             return self._storage.get_trial(job.trial._trial_id)
 
-        frozen = self._claimed(record)
+        frozen = self._claimed(record, job)
         self._heart.drop(job.trial._trial_id)
         if frozen.user_attrs.get("failure") == INTERRUPTED:
             _LOG.warning("%s trial %d: %s, its end is dropped", self.study.study_name, frozen.number, _TAKEN_OVER)

@@ -22,6 +22,8 @@ from scaler.storage.patience import patiently
 _T = TypeVar("_T")
 
 _TRIALS: sqlalchemy.Table = models.TrialModel.__table__
+_STATE = sqlalchemy.type_coerce(_TRIALS.c.state, sqlalchemy.String)
+"""A state's name: to make a thousand of them members of an enumeration takes longer than to read them."""
 _VALUES: sqlalchemy.Table = models.TrialValueModel.__table__
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
@@ -72,14 +74,17 @@ class Storage(_CachedStorage):
 
     # -- claims -------------------------------------------------------------------------------------------------------
 
-    def claimed(self, study_id: int, work: Callable[[], _T]) -> _T:
+    def claimed(self, study_id: int, work: Callable[[], _T], *, about: int | None = None) -> _T:
         """What `work` returns, done under the study's claim: it is recorded as a whole or, if it raises, not at all.
+
+        about  the id of the one unfinished trial that the work is about, if there is such a one: of a thousand others
+               it is then not asked whether they have changed
 
         It is done again if the database goes away meanwhile. Raises `WorkError` if that does not come back.
         """
 
         def attempt() -> _T:
-            with self._claim(study_id):
+            with self._claim(study_id, about):
                 return work()
 
         return self.patiently(attempt)
@@ -89,7 +94,7 @@ class Storage(_CachedStorage):
         return patiently(work, patience=self._patience, url=self._backend.url)
 
     @contextmanager
-    def _claim(self, study_id: int) -> Iterator[None]:
+    def _claim(self, study_id: int, about: int | None) -> Iterator[None]:
         """A transaction that all of this thread's reading and writing is part of, with the study's lock.
 
         If its connection is lost so is the lock, and nothing of it is recorded.
@@ -103,7 +108,8 @@ class Storage(_CachedStorage):
                 sessions.remove()
                 sessions(bind=connection, join_transaction_mode="rollback_only")
                 self._claimant, self._connection = threading.get_ident(), connection
-                self._refresh(study_id)
+                if about is None or self._has_changed(about):
+                    self._refresh(study_id)
                 yield
                 sessions.remove()
                 transaction.commit()
@@ -158,21 +164,29 @@ class Storage(_CachedStorage):
             self._refresh(study_id)
             self._read_reports(study_id)
 
+    def _has_changed(self, trial_id: int) -> bool:
+        """Whether a trial's state is another than the one that is known, if one is."""
+        if trial_id not in self._trial_id_to_study_id_and_number:
+            return True
+        with self.connection() as connection:
+            state = connection.execute(sqlalchemy.select(_STATE).where(_TRIALS.c.trial_id == trial_id)).scalar_one()
+        return bool(state != self._known(trial_id).state.name)
+
     def _refresh(self, study_id: int) -> None:
         """Reads the trials that are new or whose state has changed."""
         self.get_study_name_from_id(study_id)  # makes the cache's entry
         with self._lock:
             view = self._view(study_id)
-            wanted = sqlalchemy.select(_TRIALS.c.trial_id, _TRIALS.c.state).where(
+            wanted = sqlalchemy.select(_TRIALS.c.trial_id, _STATE).where(
                 _TRIALS.c.study_id == study_id,
                 sqlalchemy.or_(_TRIALS.c.state.in_(_UNFINISHED), _TRIALS.c.trial_id > view.last),
             )
             with self.connection() as connection:
-                states: dict[int, TrialState] = {row[0]: row[1] for row in connection.execute(wanted)}
+                states: dict[int, str] = {row[0]: row[1] for row in connection.execute(wanted)}
             changed = {
                 found
                 for found, state in states.items()
-                if found not in view.unfinished or view.unfinished[found].state != state
+                if found not in view.unfinished or view.unfinished[found].state.name != state
             } | (view.unfinished.keys() - states.keys())
             if changed:
                 after = -1 if view.last == -1 else _EVERY

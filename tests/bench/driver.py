@@ -87,7 +87,7 @@ def simulate(url: str, folder: Path, workers: int, trials: int, steps: int = 5) 
     sampler = driver._sampler = driver.study.sampler = Dice()
     dice = random.Random(0)
     out: list[Job] = []
-    told, own, sampled, mark = 0, 0.0, 0.0, 0
+    told, own, sampled, mark, processor = 0, 0.0, 0.0, 0, time.process_time()
     while told < trials:
         began, before = time.perf_counter(), sampler.seconds
         while len(out) < workers and (job := driver.ask()) is not None:
@@ -102,10 +102,11 @@ def simulate(url: str, folder: Path, workers: int, trials: int, steps: int = 5) 
             count = told - mark
             print(
                 f"    trials {mark:>5} to {told:>5}: ask + tell {1000 * own / count:6.1f} ms a trial"
-                f"  (and {1000 * sampled / count:6.1f} ms to propose)",
+                f" ({1000 * (time.process_time() - processor) / count:4.1f} of the processor)"
+                f" and {1000 * sampled / count:4.1f} ms to propose",
                 flush=True,
             )
-            own, sampled, mark = 0.0, 0.0, told
+            own, sampled, mark, processor = 0.0, 0.0, told, time.process_time()
     digests = {trial.user_attrs["digest"] for trial in finished_trials(driver.study)}
     assert len(digests) == trials, "a network was lost or evaluated twice"
 

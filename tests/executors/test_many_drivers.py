@@ -92,22 +92,22 @@ def test_drivers_that_are_killed_lose_nothing_that_was_finished(url: str) -> Non
 def test_a_driver_that_was_stopped_for_too_long_drops_what_was_taken_over(url: str) -> None:
     total, lease = 8, 1.0
     study = open_study(configured(url, total, lease))
-    with programs(Program(url, total, seconds=0.6, lease=lease)) as (stopped,):
-        wait_until(lambda: completed(study) and leases(study))
-        time.sleep(0.1)
+    with programs(Program(url, total, seconds=2.0, lease=lease)) as (stopped,):
+        # In the middle of an evaluation: whoever is stopped in the middle of a claim holds the others up.
+        wait_until(lambda: any(held.trial.intermediate_values for held in leases(study)))
         stopped.signal(STOP)
         with programs(Program(url, total, seconds=0.1, lease=lease)) as (other,):
             time.sleep(3 * lease)
-            wait_until(lambda: len(finished_trials(study)) == total or len(leases(study)) == 0, 30)
+            wait_until(lambda: len(finished_trials(study)) == total or not leases(study))
             stopped.signal(GO_ON)
             other.finish()
             errors = stopped.finish()
     check(study, total)
     taken = [trial for trial in study.trials if trial.user_attrs.get("failure") == INTERRUPTED]
-    assert len(taken) == 1
-    assert taken[0].state == TrialState.FAIL
-    assert taken[0].user_attrs[DRIVER]["pid"] == stopped.pid
-    assert f"trial {taken[0].number}: taken over by another driver, its end is dropped" in errors
+    assert all(trial.state == TrialState.FAIL for trial in taken)
+    # On a starved machine a lease of a second may run out of others as well.
+    (dropped, *_) = [trial for trial in taken if trial.user_attrs[DRIVER]["pid"] == stopped.pid]
+    assert f"trial {dropped.number}: taken over by another driver, its end is dropped" in errors
 
 
 def test_failing_networks_are_counted_once_and_the_total_is_exact(url: str) -> None:
