@@ -4,14 +4,14 @@ The arithmetic (families, cost, budgets, scaling) is imported at once and needs 
 timm or Optuna is imported when it is first used.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scaler.architecture import Architecture
 from scaler.budget import Budget, Budgets
 from scaler.cost import Cost
 from scaler.errors import InputError
 from scaler.families import CLASSICS, FAMILIES, classic, from_dict
+from scaler.lazy import lazily
 from scaler.region import Region, Stages, Triangle
 from scaler.scaling import RULES, Compound, Shares, fit_to_budget
 from scaler.space import Space, load_space
@@ -59,21 +59,18 @@ __all__ = [
     "train_final",
 ]
 
-_LAZY = {
-    "baselines": "scaler.workflow",
-    "build": "scaler.models",
-    "confirm": "scaler.workflow",
-    "export": "scaler.exporter",
-    "fit": "scaler.fitted",
-    "leaderboard": "scaler.board",
-    "load_study": "scaler.config",
-    "predict": "scaler.prediction",
-    "search": "scaler.workflow",
-    "train_final": "scaler.final",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'scaler' has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+__getattr__ = lazily(
+    "scaler",
+    {
+        "baselines": "scaler.workflow",
+        "build": "scaler.models",
+        "confirm": "scaler.workflow",
+        "export": "scaler.exporter",
+        "fit": "scaler.fitted",
+        "leaderboard": "scaler.board",
+        "load_study": "scaler.config",
+        "predict": "scaler.prediction",
+        "search": "scaler.workflow",
+        "train_final": "scaler.final",
+    },
+)

@@ -15,6 +15,7 @@ HEAVY = ("torch", "torchvision", "timm", "optuna", "ray", "pandas", "sklearn", "
 
 ROOMS = [
     "errors",
+    "lazy",
     "toml",
     "shipped",
     "cores",

@@ -1,4 +1,10 @@
-"""The leaderboard's columns."""
+"""The leaderboard's columns, and those that a network alone fills."""
+
+import dataclasses
+from typing import Any
+
+from scaler.architecture import Architecture
+from scaler.entries import timm_entry
 
 COLUMNS = {
     "rank": "1 is best among rows of the same data, recipe and objective: confirmed networks by mean test accuracy, "
@@ -37,3 +43,16 @@ COLUMNS = {
     "digest": "identity of the network",
 }
 """The table's columns in order, and what each holds."""
+
+
+def network_columns(network: Architecture) -> dict[str, Any]:
+    """The columns that say what a network is and what it costs, for one image."""
+    return {
+        "family": network.family,
+        "resolution": network.resolution,
+        "depths": "-".join(map(str, network.depths)),
+        "widths": "-".join(map(str, network.widths)),
+        **dataclasses.asdict(network.cost()),
+        "export_tier": timm_entry(network).tier,
+        "digest": network.digest,
+    }

@@ -6,6 +6,7 @@ from typing import Any
 
 from scaler.architecture import Architecture
 from scaler.board.cells import cell
+from scaler.board.columns import network_columns
 from scaler.board.parts import Parts, StudyLike, parts_of
 from scaler.board.table import leaderboard
 from scaler.errors import unknown
@@ -51,17 +52,7 @@ def _find(name: str, studies: list[Parts], rows: list[dict[Any, Any]]) -> tuple[
     if name not in CLASSICS:
         raise unknown("model", name, [*dict.fromkeys(row["model"] for row in rows), *CLASSICS])
     network = CLASSICS[name]
-    cost = network.cost()
-    return network, {
-        "family": network.family,
-        "resolution": network.resolution,
-        "depths": "-".join(map(str, network.depths)),
-        "widths": "-".join(map(str, network.widths)),
-        "macs": cost.macs,
-        "params": cost.params,
-        "activations": cost.activations,
-        "digest": network.digest,
-    }
+    return network, network_columns(network)
 
 
 def _network(digest: str, studies: list[Parts]) -> Architecture:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torchvision.models import get_model_weights
 
-from scaler.entries import timm_entry
+from scaler.board.columns import network_columns
 from scaler.families import CLASSICS
 
 DATA = "ImageNet-1K"
@@ -38,28 +38,19 @@ def published_rows() -> list[dict[str, Any]]:
             if math.isnan(top1):
                 continue
             network = classic.replace(resolution=weights.transforms().crop_size[0])
-            cost = network.cost()
             rows.append(
                 {
+                    **network_columns(network),
                     "model": name,
-                    "family": network.family,
                     "source": "published",
                     "rule": "",
                     "budget": "",
-                    "resolution": network.resolution,
-                    "depths": "-".join(map(str, network.depths)),
-                    "widths": "-".join(map(str, network.widths)),
-                    "macs": cost.macs,
-                    "params": cost.params,
-                    "activations": cost.activations,
                     "n_seeds": 0,
                     "published_top1": round(top1 / 100, 5),
-                    "export_tier": timm_entry(network).tier,
                     "objective": "accuracy",
                     "recipe": f"torchvision {weights.name}",
                     "data": DATA,
                     "study": "",
-                    "digest": network.digest,
                 }
             )
     return sorted(rows, key=lambda row: -row["published_top1"])

@@ -8,10 +8,9 @@ from typing import Any
 import pandas as pd
 from optuna.trial import TrialState
 
-from scaler.board.columns import COLUMNS
+from scaler.board.columns import COLUMNS, network_columns
 from scaler.board.parts import Parts, StudyLike, parts_of
 from scaler.budget import Budget
-from scaler.entries import timm_entry
 from scaler.record import Record, has_record, is_finished
 from scaler.trials import Trial
 
@@ -103,22 +102,14 @@ def _completed(trials: Iterable[Trial]) -> list[Trial]:
 
 def _row(parts: Parts, part: str, trial: Trial, confirmed: list[dict[str, Any]]) -> dict[str, Any]:
     record = Record.from_trial(trial)
-    network = record.architecture
-    cost = network.cost()
     accuracies = [run["accuracy"] for run in confirmed]
     tests = [run["test_accuracy"] for run in confirmed]
     return {
+        **network_columns(record.architecture),
         "model": record.model,
-        "family": network.family,
         "source": record.source,
         "rule": "/".join(f"{share:.2f}" for share in record.rule) if record.rule else "",
         "budget": str(Budget(**record.budget)) if record.budget else "",
-        "resolution": network.resolution,
-        "depths": "-".join(map(str, network.depths)),
-        "widths": "-".join(map(str, network.widths)),
-        "macs": cost.macs,
-        "params": cost.params,
-        "activations": cost.activations,
         _VALUE: trial.value,
         "accuracy": record.accuracy,
         "balanced_accuracy": record.balanced_accuracy,
@@ -132,11 +123,9 @@ def _row(parts: Parts, part: str, trial: Trial, confirmed: list[dict[str, Any]])
         "train_seconds": record.train_seconds,
         "images_per_second": record.images_per_second,
         "device": record.device,
-        "export_tier": timm_entry(network).tier,
         "objective": parts.objective,
         "recipe": parts.recipe(record.epochs),
         "data": parts.data,
         "study": f"{parts.name}.{part}" if part else parts.name,
         "trial": trial.number,
-        "digest": network.digest,
     }

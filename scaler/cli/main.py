@@ -47,6 +47,7 @@ def cli() -> None:
     scaler confirm quickstart       retrain the winner and measure its test accuracy
     scaler leaderboard quickstart   see them side by side
     scaler fit quickstart           see which split is best, and how sure that is
+    scaler report quickstart        see it all on one page
     scaler train quickstart         train the winner to the end
     scaler export quickstart        hand the winner over to timm
     scaler predict DIR IMAGE...     classify images with it

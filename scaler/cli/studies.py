@@ -49,9 +49,9 @@ def search(
     config = _load(
         study,
         {
-            "budget.macs": _one_or_several(macs),
+            "budget.macs": one_or_several(macs),
             "search.trials": trials,
-            "space": _one_or_several(space),
+            "space": one_or_several(space),
             "search.sampler": sampler,
             "search.pruner": pruner,
             "name": name,
@@ -155,7 +155,7 @@ def confirm(
         )
 
 
-def _one_or_several(text: str | None) -> str | list[str] | None:
+def one_or_several(text: str | None) -> str | list[str] | None:
     """An option's value; a list if it has commas."""
     return [part.strip() for part in text.split(",")] if text and "," in text else text
 

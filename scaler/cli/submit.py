@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from scaler.cli.options import study_argument
-from scaler.cli.studies import search
+from scaler.cli.studies import one_or_several, search
 from scaler.errors import InputError
 
 _NOT_SENT = {"executor": "submit runs on the cluster's Ray", "storage": "set SCALER_STORAGE on the cluster's head"}
@@ -34,7 +34,7 @@ def submit(study: str, flags: tuple[str, ...], address: str, folder: str, wait: 
     from scaler import submission
     from scaler.config import load_study
 
-    config = load_study(study, {"space": _one_or_several(given["space"]), "name": given["name"]})
+    config = load_study(study, {"space": one_or_several(given["space"]), "name": given["name"]})
     client = submission.connect(address)
     job = submission.submit(client, config, _flags(given), folder)
     click.echo(f"job {job}: {config.name} goes to {folder}/runs/{config.name} on {address}", err=True)
@@ -77,7 +77,3 @@ def _flags(given: dict[str, Any]) -> list[str]:
             continue
         flags += [option.opts[0]] if value is True else [option.opts[0], str(value)]
     return flags
-
-
-def _one_or_several(text: str | None) -> str | list[str] | None:
-    return [part.strip() for part in text.split(",")] if text and "," in text else text

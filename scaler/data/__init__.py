@@ -3,10 +3,10 @@
 Torch is loaded with the first name that needs it: a study's question can be read without.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scaler.data.config import DataConfig
+from scaler.lazy import lazily
 
 if TYPE_CHECKING:
     from scaler.data.augmentation import Augmentation, Draws
@@ -28,20 +28,17 @@ __all__ = [
     "open_source",
 ]
 
-_LAZY = {
-    "INTERPOLATION": "dataset",
-    "Augmentation": "augmentation",
-    "Dataset": "dataset",
-    "Draws": "augmentation",
-    "Source": "source",
-    "Split": "dataset",
-    "load_data": "loading",
-    "normalize": "normalization",
-    "open_source": "source",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'scaler.data' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"scaler.data.{_LAZY[name]}"), name)
+__getattr__ = lazily(
+    "scaler.data",
+    {
+        "INTERPOLATION": "scaler.data.dataset",
+        "Augmentation": "scaler.data.augmentation",
+        "Dataset": "scaler.data.dataset",
+        "Draws": "scaler.data.augmentation",
+        "Source": "scaler.data.source",
+        "Split": "scaler.data.dataset",
+        "load_data": "scaler.data.loading",
+        "normalize": "scaler.data.normalization",
+        "open_source": "scaler.data.source",
+    },
+)

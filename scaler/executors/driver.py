@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import optuna
@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from scaler.config import StudyConfig
 from scaler.evaluation import Result
+from scaler.executors.observer import Job, Observer
 from scaler.executors.tally import Tally
 from scaler.leases import Heart, reap
 from scaler.record import DEATHS, DUPLICATE, INTERRUPTED, LEVEL, Record, has_record
@@ -30,36 +31,6 @@ _WAIT = 1.0
 _TAKEN_OVER = "taken over by another driver"
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A trial that an executor is to evaluate."""
-
-    trial: optuna.Trial
-    record: Record
-
-
-class Observer:
-    """Is told what happens while an executor runs; the methods do nothing unless overridden."""
-
-    def started(self, job: Job) -> None:
-        """A network's evaluation begins."""
-
-    def reported(self, job: Job, epoch: int, accuracy: float) -> None:
-        """An epoch has ended."""
-
-    def finished(self, job: Job, trial: FrozenTrial) -> None:
-        """A network's evaluation has ended, one way or another."""
-
-    def interrupted(self, job: Job, reason: str) -> None:
-        """A network's evaluation was broken off; it is queued again."""
-
-    def exhausted(self, networks: int) -> None:
-        """The space has no network left; `networks` is how many it had."""
-
-    def time_is_up(self) -> None:
-        """`search.max_hours` are over and the study has not got all its trials."""
 
 
 class Driver:

@@ -3,9 +3,10 @@
 import logging
 
 from scaler.evaluation import EvaluationError, Evaluator
-from scaler.executors.driver import Driver, Job
+from scaler.executors.driver import Driver
 from scaler.executors.interrupts import Interrupts
 from scaler.executors.machine import Capacity
+from scaler.executors.observer import Job
 from scaler.executors.pool import run_in_pool
 
 _LOG = logging.getLogger(__name__)

@@ -15,9 +15,10 @@ from typing import Any
 
 from scaler.errors import WorkError
 from scaler.evaluation import Evaluator
-from scaler.executors.driver import Driver, Job
+from scaler.executors.driver import Driver
 from scaler.executors.interrupts import Interrupts
 from scaler.executors.machine import Capacity
+from scaler.executors.observer import Job
 
 _LOG = logging.getLogger(__name__)
 

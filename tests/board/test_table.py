@@ -12,13 +12,13 @@ from scaler import InputError
 from scaler.board import COLUMNS, unranked
 from scaler.board.compare import compare
 from scaler.board.parts import parts_of
+from scaler.cli.tables import render
 from scaler.config import StudyConfig, load_study
 from scaler.evaluation import Result
 from scaler.record import Record
 from scaler.scaling import RULES
 from scaler.study import open_study
 from scaler.workflow import domain_of
-from tests.conftest import TINY_STUDY
 from tests.planted_study import add, planted_study
 
 SCRIPT = "<script>alert(1)</script>"
@@ -185,10 +185,7 @@ def test_two_models_are_compared_by_name_digest_or_classic() -> None:
         compare([config], "first dept", "resnet18")
 
 
-def test_names_are_text_in_every_format(tiny: Path) -> None:
-    from scaler.cli.tables import render
-
-    (tiny / "tiny" / "study.toml").write_text(TINY_STUDY)
+def test_names_are_text_in_every_format() -> None:
     frame = pd.DataFrame({"model": [SCRIPT, "a|b\nc", "[red]x[/red]"], "macs": [1, 2, 3]})
     assert "<script" not in render(frame, "html")
     assert "<script" not in render(frame, "markdown")

@@ -75,7 +75,7 @@ def test_it_minimises_too() -> None:
     down = search(new_study(direction="minimize"), 15, lambda params: -accuracy(params))
     assert points(up.trials) == points(down.trials)
     assert isinstance(down.sampler, BudgetSampler)
-    assert down.sampler.recommend(down).number == up.sampler.recommend(up).number  # type: ignore[attr-defined]
+    assert down.sampler.recommend(down).number == up.sampler.recommend(up).number
 
 
 def test_noise_and_a_space_larger_than_the_pool() -> None:
@@ -88,10 +88,10 @@ def test_noise_and_a_space_larger_than_the_pool() -> None:
         study.tell(trial, -distance + 0.03 * rng.normal())
     late = np.array([[trial.params["x"], trial.params["y"]] for trial in study.trials[-10:]])
     assert np.abs(np.median(late, axis=0) - [0.5, -0.5]).max() < 0.25
-    best = study.sampler.recommend(study).params  # type: ignore[attr-defined]
+    best = study.sampler.recommend(study).params
     assert abs(best["x"] - 0.5) < 0.3
     assert abs(best["y"] + 0.5) < 0.3
-    assert 0 < study.sampler.unseen(study) <= 300  # type: ignore[attr-defined]
+    assert 0 < study.sampler.unseen(study) <= 300
 
 
 def test_a_space_that_knows_what_is_near_is_searched_near_the_good() -> None:
@@ -261,7 +261,7 @@ def test_infinite_values_say_nothing() -> None:
         study.tell(trial, value)
     assert [number for number, *_ in told(study)] == [*range(10), 12]
     search(study, 5)
-    assert math.isfinite(study.sampler.recommend(study).value)  # type: ignore[attr-defined]
+    assert math.isfinite(study.sampler.recommend(study).value)
     assert len(set(points(study.trials))) == 18
 
 
@@ -320,7 +320,7 @@ def test_pruned_trials_inform_the_search_and_are_never_recommended() -> None:
     assert len(told(knowing)) == 20
     widths = [width for _, width in points(asked(knowing, 8))]
     assert np.mean([width > 6 for width in widths]) > 0.7
-    assert knowing.sampler.recommend(knowing).state == TrialState.COMPLETE  # type: ignore[attr-defined]
+    assert knowing.sampler.recommend(knowing).state == TrialState.COMPLETE
 
 
 def test_queued_points_are_taken() -> None:
@@ -329,7 +329,7 @@ def test_queued_points_are_taken() -> None:
     study = search(new_study(), 12)
     trial = study.ask()
     study.enqueue_trial({"depth": ahead[0], "width": ahead[1]})
-    assert study.sampler.unseen(study) == NETWORKS - 13  # type: ignore[attr-defined]
+    assert study.sampler.unseen(study) == NETWORKS - 13
     proposal = study.sampler.sample_relative(study, study.get_trials()[trial.number], dict(Grid().distributions))
     assert (proposal["depth"], proposal["width"]) != ahead
     assert points(asked(study, 1)) == [ahead]
@@ -384,7 +384,7 @@ def test_queued_parameters_outside_the_space_do_no_harm(params: dict[str, Any]) 
     except (ValueError, TypeError):  # Optuna's own, for what is no integer
         assert not isinstance(params["depth"], int)
     search(study, 12)
-    assert with_queue.sampler.unseen(with_queue) == NETWORKS  # type: ignore[attr-defined]
+    assert with_queue.sampler.unseen(with_queue) == NETWORKS
     assert len(study.trials) == 13
 
 
@@ -435,7 +435,7 @@ def test_an_empty_space() -> None:
 def test_more_trials_than_the_surrogate_takes() -> None:
     study = search(new_study(max_observations=16), 60)
     assert len(set(points(study.trials))) == 60
-    best = study.sampler.recommend(study)  # type: ignore[attr-defined]
+    best = study.sampler.recommend(study)
     assert points([best]) == [(5, 9)]
 
 

@@ -10,7 +10,8 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from scaler.errors import WorkError
-from scaler.executors.driver import Driver, Job
+from scaler.executors.driver import Driver
+from scaler.executors.observer import Job
 from scaler.executors.ray.worker import End
 
 _LOG = logging.getLogger(__name__)

@@ -23,6 +23,7 @@ class Suggestions(Searcher):
         self._room = room
         self._ends = ends
 
+    # Ray's annotation leaves out FINISHED, a string, which its documentation names as an answer.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """A network, None while there is none to hand out, or FINISHED when none can come any more."""
         if self._ends():
@@ -54,7 +55,7 @@ class Verdicts(FIFOScheduler):
     """
 
     def __init__(self, desk: Desk, trials: dict[str, Trial]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray has not annotated it
         self._desk = desk
         self._trials = trials
         self._new: Trial | None = None
