@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from scaler import load_study
-from scaler.config import ExecutorConfig
+from scaler.config import ExecutorConfig, StudyConfig
 from scaler.executors import Capacity, Driver, run_locally
 from scaler.executors.ray.execution import run_on_ray
 from scaler.leases import driving
@@ -20,11 +20,23 @@ from tests.executors.conftest import on_ray
 from tests.executors.evaluators import Calls, Slow
 
 
-def on_cluster(calls: Calls, address: str, trials: int) -> None:
-    config = load_study(
+def of_many(trials: int) -> StudyConfig:
+    """The tiny study in a space of 91 networks; by itself it has 54."""
+    return load_study(
         "tiny",
-        {"search.trials": trials, "search.sampler": "random", "executor.max_failures": 100, "storage.lease": 2.0},
+        {
+            "budget.macs": "2M",
+            "search.growth": 8,
+            "search.trials": trials,
+            "search.sampler": "random",
+            "executor.max_failures": 100,
+            "storage.lease": 2.0,
+        },
     )
+
+
+def on_cluster(calls: Calls, address: str, trials: int) -> None:
+    config = of_many(trials)
     study = open_study(config)
     with driving(config, study):
         driver = Driver(study, config, domain_of(config))

@@ -14,11 +14,10 @@ import pytest
 from optuna.trial import TrialState
 
 import scaler
-from scaler import load_study
-from scaler.config import StudyConfig
 from scaler.study import existing_study, finished_trials
 from tests.conftest import FULL
 from tests.executors.evaluators import Calls
+from tests.executors.search import of_many
 from tests.executors.test_contract import calls
 from tests.executors.test_pool import wait_until
 
@@ -74,10 +73,6 @@ def nodes() -> Iterator[Nodes]:
     started.close()
 
 
-def config() -> StudyConfig:
-    return load_study("tiny", {"search.trials": TRIALS, "search.sampler": "random"})
-
-
 def driver(nodes: Nodes, calls: Calls) -> subprocess.Popen[str]:
     """A driver of the study in a process of its own."""
     return subprocess.Popen(
@@ -94,13 +89,13 @@ def assert_done(process: subprocess.Popen[str]) -> None:
 
 
 def finished() -> int:
-    study = existing_study(config())
+    study = existing_study(of_many(TRIALS))
     return len(finished_trials(study)) if study is not None else 0
 
 
 def assert_nothing_lost() -> None:
     """Exactly the trials asked for are complete, each network once, and nothing is left."""
-    study = existing_study(config())
+    study = existing_study(of_many(TRIALS))
     assert study is not None
     ended = finished_trials(study)
     assert [trial.state for trial in ended] == [TrialState.COMPLETE] * TRIALS
