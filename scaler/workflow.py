@@ -26,7 +26,7 @@ from scaler.samplers import Domain
 from scaler.scaling import RULES, parse_rule
 from scaler.study import best_trial, claimed, completed_trials, finished_trials, open_study
 
-BASELINES = ("depth", "width", "resolution", "compound", "classic")
+BASELINES = (*RULES, "classic")
 
 
 def domain_of(config: StudyConfig, data: Source | Dataset | None = None) -> Domain:
@@ -87,9 +87,9 @@ def search(
 def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = None) -> optuna.Study:
     """Trains what the discovered networks are measured against, under the study's own recipe, budgets and seed.
 
-    For each space and budget (of a band, its upper end) these are the three single-axis rules, the published compound
-    rule and the classic shape shrunk in width. A network that the search has trained with the same seed is referenced,
-    not trained again. Returns the study NAME.baselines.
+    For each space and budget (of a band, its upper end) these are the known `RULES` and the classic shape shrunk in
+    width. A network that has been trained with the same seed, by the search or under the name of another baseline, is
+    referenced, not trained again. Returns the study NAME.baselines.
     """
     config = _config(study)
     domain, data = study_data(config)
@@ -102,21 +102,33 @@ def baselines(study: str | Path | StudyConfig, *, observer: Observer | None = No
     searched = open_study(config)
     opened = open_study(config, "baselines")
 
-    def prepare() -> None:
-        present = {_key(trial.user_attrs) for trial in opened.get_trials() if has_record(trial) and _is_wanted(trial)}
+    def refer() -> list[dict[str, Any]]:
+        """References what has been trained; returns what has not, nor is about to be, by its attributes."""
+        wanted = [trial for trial in opened.get_trials() if has_record(trial) and _is_wanted(trial)]
+        present = {_key(trial.user_attrs) for trial in wanted}
+        absent = []
         for record in records:
             attributes = record.to_attributes()
             if _key(attributes) in present:
                 continue
             known = _trained(searched, record) or _trained(opened, record)
             if known is None:
-                opened.enqueue_trial({}, user_attrs=attributes)
+                absent.append(attributes)
             else:
                 opened.add_trial(_reference(known, attributes))
+        return absent
+
+    def prepare() -> None:
+        queued = {_identity(trial.user_attrs) for trial in opened.get_trials() if not trial.state.is_finished()}
+        for attributes in refer():
+            if _identity(attributes) not in queued:
+                queued.add(_identity(attributes))
+                opened.enqueue_trial({}, user_attrs=attributes)
 
     with driving(config, opened):
         claimed(opened, prepare)
         _run(Driver(opened, config, observer=observer), config, data)
+        claimed(opened, refer)
     return opened
 
 

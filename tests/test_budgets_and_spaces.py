@@ -77,7 +77,7 @@ def test_baselines_are_those_of_every_budget_and_space() -> None:
     records = [
         baseline(config, domain, name, level, space) for level in (0, 1) for space in (0, 1) for name in BASELINES
     ]
-    assert len({record.model for record in records}) == 20
+    assert len({record.model for record in records}) == 28
     assert records[0].model == "resnet18 depth at 1M macs"
     for record in records:
         assert record.budget is not None
@@ -128,7 +128,7 @@ def test_the_board_orders_confirmed_networks_by_their_test_accuracy(tiny: Path) 
     confirmed = scaler.confirm(config, top=1, seeds=2, with_baselines=True)
     board = scaler.leaderboard([config])
     tested = board[board["n_seeds"] == 2]
-    assert len(tested) == 6
+    assert len(tested) == 8
     assert list(board["n_seeds"][: len(tested)]) == [2] * len(tested)
     assert tested["test_accuracy"].is_monotonic_decreasing
     assert list(board["rank"]) == sorted(board["rank"])

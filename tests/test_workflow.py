@@ -64,12 +64,12 @@ def test_every_trial_is_on_budget_and_none_repeats_another() -> None:
 
 
 @pytest.mark.usefixtures("inside")
-def test_baselines_are_the_corners_the_published_point_and_the_classic_shape() -> None:
+def test_baselines_are_the_known_rules_and_the_classic_shape() -> None:
     found = trials("baselines")
-    assert [trial.user_attrs["source"] for trial in found].count("rule") == 4
+    assert [trial.user_attrs["source"] for trial in found].count("rule") == 6
     assert [trial.user_attrs["source"] for trial in found].count("classic") == 1
     rules = {tuple(trial.user_attrs["rule"]) for trial in found if trial.user_attrs["source"] == "rule"}
-    assert {(1, 0, 0), (0, 1, 0), (0, 0, 1)} < rules
+    assert {(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.3333, 0.3333, 0.3333), (0.1, 0.8, 0.1)} < rules
     assert all(trial.user_attrs["macs"] <= 400_000 for trial in found)
 
 
@@ -100,6 +100,17 @@ def test_a_baseline_that_the_search_has_trained_is_referenced() -> None:
     assert "repeats" not in depth.user_attrs
 
 
+@pytest.mark.usefixtures("tiny")
+def test_baselines_that_are_the_same_network_are_trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(scaler.scaling.RULES, "uniform", scaler.RULES["width"])
+    study = scaler.baselines(scaler.load_study("tiny", {"recipe.epochs": 1}))
+    found = {trial.user_attrs["model"]: trial for trial in study.trials}
+    width, uniform = found["resnet18 width"], found["resnet18 uniform"]
+    assert len(study.trials) == 7
+    assert (uniform.user_attrs["repeats"], uniform.value) == (width.number, width.value)
+    assert uniform.user_attrs["digest"] == width.user_attrs["digest"]
+
+
 @pytest.mark.usefixtures("inside")
 def test_confirmation_uses_fresh_seeds_and_measures_the_test_split() -> None:
     found = trials("confirm")
@@ -115,7 +126,7 @@ def test_confirmation_uses_fresh_seeds_and_measures_the_test_split() -> None:
 def test_the_leaderboard_holds_everything_best_first() -> None:
     table = scaler.leaderboard(["tiny.toml"])
     assert list(table.columns) == list(COLUMNS)
-    assert len(table) == 9
+    assert len(table) == 11
     assert table["n_seeds"][0] == 2
     others = table[table["n_seeds"] == 0]
     assert others["accuracy"].is_monotonic_decreasing

@@ -86,10 +86,10 @@ def test_the_main_job_from_the_command_line(capsys: pytest.CaptureFixture[str], 
     assert "best of 2 trials" in out
     assert " 2/2  accuracy" in out
     assert "finished" in run(capsys, "search", "tiny", "--trials", "2")[1]
-    assert "5 baselines" in run(capsys, "baselines", "tiny")[1]
+    assert "7 baselines" in run(capsys, "baselines", "tiny")[1]
     assert "(n = 1 seeds, 360 images)" in run(capsys, "confirm", "tiny")[1]
     rows = json.loads(run(capsys, "leaderboard", "tiny", "--format", "json")[1])
-    assert len(rows) == 7
+    assert len(rows) == 9
     assert rows == json.loads(run(capsys, "leaderboard", "--format", "json")[1])
     assert run(capsys, "leaderboard", "tiny", "--format", "csv")[1].startswith("rank,model,family,source,rule")
     assert run(capsys, "leaderboard", "tiny", "--format", "markdown")[1].startswith("| rank | model |")
