@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -259,6 +260,34 @@ def test_a_trial_that_died_while_its_record_was_written_is_no_obstacle(tiny: Pat
     scaler.search(config, resume=True)
     assert [trial.state for trial in finished_trials(study)] == [TrialState.COMPLETE] * 2
     assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
+
+
+_PRIVATE = ["unshare", "--user", "--map-root-user", "--mount"]
+"""Begins a command that may mount what it alone sees."""
+
+
+def _may_mount() -> bool:
+    try:
+        return subprocess.run([*_PRIVATE, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not _may_mount(), reason="no small disk can be mounted; test_training has a limit of the file size")
+def test_a_full_disk_costs_the_checkpoints_and_no_network(tiny: Path) -> None:
+    config = scaler.load_study("tiny", {"search.trials": 2})
+    disk = config.folder / "checkpoints"
+    disk.mkdir(parents=True)
+    search = f"{shlex.quote(sys.executable)} -m scaler search tiny --trials 2"
+    command = f"mount -t tmpfs -o size=64k tmpfs {shlex.quote(str(disk))} && {search}"
+    done = subprocess.run([*_PRIVATE, "sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    study = existing_study(config)
+    assert study is not None
+    assert [trial.state for trial in finished_trials(study)] == [TrialState.COMPLETE] * 2
+    log = (config.folder / "scaler.log").read_text(encoding="utf-8")
+    assert "the training cannot be saved" in log
+    assert "No space left on device" in log
 
 
 def test_ctrl_c_says_how_to_resume_and_a_plain_search_does_not_go_on(tiny: Path) -> None:

@@ -67,6 +67,27 @@ class Flaky:
 
 
 @dataclass(frozen=True)
+class Faulty:
+    """Every tenth call goes wrong, in four ways in turn; the first is what the kernel does when memory runs out."""
+
+    calls: Calls
+
+    def __call__(self, architecture: Architecture, seed: int, report: Report) -> Result:
+        call = self.calls.next()
+        if call % 10 == 9:
+            match call // 10 % 4:
+                case 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                case 1:
+                    raise RuntimeError("no memory")
+                case 2:
+                    return Result(accuracy=math.nan, epochs=1)
+                case 3:
+                    return Result(accuracy=math.inf, epochs=1)
+        return table(architecture, seed, report)
+
+
+@dataclass(frozen=True)
 class Worsening:
     """Each network is half as good as the one before."""
 

@@ -73,10 +73,10 @@ def nodes() -> Iterator[Nodes]:
     started.close()
 
 
-def driver(nodes: Nodes, calls: Calls) -> subprocess.Popen[str]:
+def driver(nodes: Nodes, calls: Calls, *kind: str) -> subprocess.Popen[str]:
     """A driver of the study in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.executors.search", str(calls.folder), nodes.address, str(TRIALS)],
+        [sys.executable, "-m", "tests.executors.search", str(calls.folder), nodes.address, str(TRIALS), *kind],
         env=nodes.environment,
         stderr=subprocess.PIPE,
         text=True,
@@ -93,12 +93,14 @@ def finished() -> int:
     return len(finished_trials(study)) if study is not None else 0
 
 
-def assert_nothing_lost() -> None:
-    """Exactly the trials asked for are complete, each network once, and nothing is left."""
+def assert_nothing_lost(failures: tuple[str, ...] = ()) -> None:
+    """Exactly the trials asked for have ended, each network once, complete but for these failures; nothing is left."""
     study = existing_study(of_many(TRIALS))
     assert study is not None
     ended = finished_trials(study)
-    assert [trial.state for trial in ended] == [TrialState.COMPLETE] * TRIALS
+    assert len(ended) == TRIALS
+    failed = [trial for trial in ended if trial.state != TrialState.COMPLETE]
+    assert sorted(trial.user_attrs["failure"] for trial in failed) == sorted(failures)
     assert len({(trial.user_attrs["digest"], trial.user_attrs["seed"]) for trial in ended}) == TRIALS
     assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
 
@@ -138,3 +140,24 @@ def test_a_driver_killed_again_and_again_is_resumed_where_it_was(nodes: Nodes, c
         running.communicate()
     assert_done(driver(nodes, calls))
     assert_nothing_lost()
+
+
+def test_a_stopped_worker_goes_on_where_it_was(nodes: Nodes, calls: Calls) -> None:
+    running = driver(nodes, calls)
+    wait_until(lambda: len(calls.processes()) > 0, 120)
+    stopped = calls.processes()[0]
+    os.kill(stopped, signal.SIGSTOP)
+    time.sleep(3 * of_many(TRIALS).storage.lease)
+    os.kill(stopped, signal.SIGCONT)
+    assert_done(running)
+    assert_nothing_lost()
+    assert len(calls.processes()) == TRIALS  # the driver was there all the time, so none was begun again
+
+
+def test_one_evaluation_in_ten_goes_wrong(nodes: Nodes, calls: Calls) -> None:
+    assert_done(driver(nodes, calls, "faulty"))
+    begun = len(calls.processes())
+    wrong = [call // 10 % 4 for call in range(9, begun, 10)]
+    reasons = {1: "RuntimeError: no memory", 2: "accuracy is nan", 3: "accuracy is inf"}
+    assert_nothing_lost(tuple(reasons[kind] for kind in wrong if kind))
+    assert begun == TRIALS + wrong.count(0)  # a killed worker's network is evaluated again
