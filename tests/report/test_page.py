@@ -83,7 +83,7 @@ def test_the_quickstarts_report_works_in_a_browser(browser: Browser, quickstart:
     page.wait_for_function("document.querySelector('#board tbody').innerText.indexOf('vgg') < 0")
     assert set(opened.column("family")) == {"resnet"}
     page.locator(".filters select[data-column=source]").select_option("rule")
-    page.wait_for_function("document.querySelectorAll('#board tbody tr').length == 4")
+    page.wait_for_function("document.querySelectorAll('#board tbody tr').length == 6")
     assert set(opened.column("source")) == {"rule"}
 
     triangle = page.locator("section[id^=triangle-]")
