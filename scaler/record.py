@@ -16,6 +16,8 @@ INTERRUPTED = "interrupted"
 DUPLICATE = "duplicate"
 """The failure of a trial whose network another trial had taken already; it is not evaluated and does not count."""
 
+UNCOUNTED = (INTERRUPTED, DUPLICATE)
+"""Failures of trials that stand for no evaluation that was brought to an end."""
 
 LEVEL = "budget_level"
 """Parameter: which of a study's several budgets the network is for, from 0."""
@@ -139,4 +141,4 @@ def has_record(trial: Told) -> bool:
 
 def is_finished(trial: Told) -> bool:
     """Whether the trial counts: its network was evaluated to an end, good or bad."""
-    return trial.state.is_finished() and trial.user_attrs.get("failure") not in (INTERRUPTED, DUPLICATE)
+    return trial.state.is_finished() and trial.user_attrs.get("failure") not in UNCOUNTED

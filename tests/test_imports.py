@@ -18,6 +18,7 @@ ROOMS = [
     "lazy",
     "toml",
     "shipped",
+    "cache_folder",
     "cores",
     "cost",
     "tracing",

@@ -4,11 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import optuna
+import pandas as pd
 
+from scaler.board.rows import rows_of, trial_rows
 from scaler.config import StudyConfig, load_study
 from scaler.data.config import FOLDER
 from scaler.errors import InputError
@@ -22,19 +25,29 @@ _NO_DATA = ("cache", "cache_limit", "workers")  # how pictures are kept, not whi
 _DIGITS = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Parts:
-    """A study at one moment.
+    """A study, its trials read once, when they are first asked for.
 
     settings  its study file's tables
     studies   its Optuna studies, by those of `PARTS` that there are
-    trials    theirs
     """
 
     name: str
     settings: Mapping[str, Any]
     studies: Mapping[str, optuna.Study]
-    trials: Mapping[str, list[Trial]]
+
+    @cached_property
+    def trials(self) -> Mapping[str, list[Trial]]:
+        """The trials of each of its Optuna studies."""
+        return {part: read_trials(study) for part, study in self.studies.items()}
+
+    @cached_property
+    def rows(self) -> Mapping[str, pd.DataFrame]:
+        """What the leaderboard says of them (`trial_rows`)."""
+        if "trials" in self.__dict__:
+            return {part: rows_of(trials) for part, trials in self.trials.items()}
+        return {part: trial_rows(study) for part, study in self.studies.items()}
 
     @property
     def objective(self) -> str:
@@ -79,8 +92,7 @@ def parts_of(study: StudyLike) -> Parts:
     }
     # Read and written again, so that settings which older studies do not have get their defaults.
     settings = stored_config(study).to_tables()
-    trials = {part: read_trials(opened) for part, opened in studies.items()}
-    return Parts(name=name, settings=settings, studies=studies, trials=trials)
+    return Parts(name=name, settings=settings, studies=studies)
 
 
 def _digest(table: Mapping[str, Any]) -> str:

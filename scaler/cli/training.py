@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @study_argument
 @click.option("--trial", default="best", show_default=True, metavar="best|N|DIGEST", help="Network of the search.")
 @click.option("--network", metavar="NAME|FILE", help="A classic at full size, or a .json of scaler scale --to.")
-@click.option("--baseline", metavar="NAME", help="A baseline: depth, width, resolution, uniform, compound, fast or classic.")
+@click.option(
+    "--baseline", metavar="NAME", help="A baseline: depth, width, resolution, uniform, compound, fast or classic."
+)
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Epochs, if not those of the recipe.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed; by default one the search has not used.")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, one a device.")

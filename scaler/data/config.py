@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from scaler.cache_folder import cache_folder
 from scaler.cores import available_cores
 from scaler.errors import InputError, nearest, unknown
 
@@ -98,10 +99,7 @@ class DataConfig:
     @property
     def cache_folder(self) -> Path:
         """Where decoded images are kept."""
-        if self.cache is not None:
-            return Path(self.cache)
-        home = os.environ.get("XDG_CACHE_HOME", "")
-        return (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "scaler"
+        return cache_folder() if self.cache is None else Path(self.cache)
 
     @property
     def processes(self) -> int:

@@ -32,6 +32,8 @@ _PACKAGES = ("scaler-nas", "torch", "timm", "optuna", "ray", "pandas", "plotly")
 _PLOTLY = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 _ROWS = 50
 """Rows of the table on one page of it."""
+_MOST_ROWS = 2000
+"""Discovered networks in the table: of more, those of the best ranks."""
 
 
 def write_page(findings: Findings, to: Path, command: Sequence[str] = ()) -> None:
@@ -40,13 +42,15 @@ def write_page(findings: Findings, to: Path, command: Sequence[str] = ()) -> Non
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
     )
     table = findings.table
+    shown = table[(table["source"] != "discovered") | (table["rank"] <= _MOST_ROWS)]
     page = templates.get_template("page.html").render(
         title=f"scaler: {', '.join(parts.name for parts in findings.studies)}",
         question=_question(findings),
         answer=_answer(findings),
         plots=[plot for make in PLOTS.values() for plot in make(findings)],
         drawn=_drawn,
-        board=_board(findings),
+        board=_board(shown),
+        cut=len(table) - len(shown),
         groups=len(findings.ranked[GROUP].drop_duplicates()),
         filters={name: list(dict.fromkeys(table[name].astype(str))) for name in ("family", "source")},
         unranked=findings.unranked,
@@ -104,9 +108,9 @@ def _drawn(plot: Plot) -> Markup:
     return Markup(plot.figure.to_html(full_html=False, include_plotlyjs=False, config=_PLOTLY, default_width="100%"))
 
 
-def _board(findings: Findings) -> Markup:
+def _board(rows: pd.DataFrame) -> Markup:
     """The table, as text, which DataTables sorts as the numbers that it spells; itables escapes what is in it."""
-    table = findings.table[[*_COLUMNS]].dropna(axis="columns", how="all")
+    table = rows[[*_COLUMNS]].dropna(axis="columns", how="all")
     drawn = itables.to_html_datatable(
         pd.DataFrame({name: [cell(name, value) for value in table[name]] for name in _COLUMNS if name in table}),
         connected=False,

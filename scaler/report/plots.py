@@ -16,6 +16,7 @@ from scaler.fitted import observations
 from scaler.record import has_record
 from scaler.report.findings import Findings
 from scaler.report.style import BEST, COLOURS, INK, SYMBOLS, axis, figure
+from scaler.report.thinning import thinned
 from scaler.report.triangle import alternative, triangle
 from scaler.trials import read_curves
 
@@ -237,6 +238,7 @@ def write_picture(findings: Findings, name: str, to: Path) -> None:
 
 
 def _cloud(rows: pd.DataFrame, column: str, source: str) -> go.Scatter:
+    rows = rows.iloc[thinned(rows[column])]
     texts = [
         f"{html.escape(str(row.model))}<br>{row.resolution} px, depths {row.depths}, widths {row.widths}"
         for row in rows.itertuples()

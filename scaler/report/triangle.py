@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from scaler.budget import format_quantity
 from scaler.fitted import BudgetFit, Observations
 from scaler.report.style import BEST, COLOURS, INK, SCALE, figure
+from scaler.report.thinning import thinned
 from scaler.rounding import FloatArray
 from scaler.scaling import RULES
 
@@ -129,13 +130,13 @@ def _grid() -> go.Scatter:
 
 
 def _points(observed: Observations, objective: str, low: float, high: float, *, has_bar: bool) -> go.Scatter:
-    x, y = _places(observed.shares)
+    shown = thinned(observed.values)
+    x, y = _places(observed.shares[shown])
     texts = [
-        f"{html.escape(name)}<br>{objective} {value:.4f}, n = {seeds:.0f}<br>"
-        + ", ".join(f"{axis} {share:.2f}" for axis, share in zip(_CORNERS, shares, strict=True))
-        for name, value, seeds, shares in zip(
-            observed.models, observed.values, observed.seeds, observed.shares, strict=True
-        )
+        f"{html.escape(observed.models[index])}<br>{objective} {observed.values[index]:.4f}, "
+        f"n = {observed.seeds[index]:.0f}<br>"
+        + ", ".join(f"{axis} {share:.2f}" for axis, share in zip(_CORNERS, observed.shares[index], strict=True))
+        for index in shown
     ]
     return go.Scatter(
         x=x,
@@ -143,7 +144,7 @@ def _points(observed: Observations, objective: str, low: float, high: float, *, 
         mode="markers",
         marker={
             "size": 11,
-            "color": observed.values,
+            "color": observed.values[shown],
             "cmin": low,
             "cmax": high,
             "colorscale": SCALE,

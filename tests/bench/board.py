@@ -1,15 +1,18 @@
 """The leaderboard of a study of ten thousand trials: `scaler leaderboard --top 20` against what one would write with
-Optuna and pandas, `trials_dataframe()` and the same filter. Whole processes, one after the other, imports included."""
+Optuna and pandas, `trials_dataframe()` and the same filter. Whole processes, one after the other, imports included.
+Both must name the same networks. Then the size of the same study's report."""
 
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -32,10 +35,11 @@ import optuna
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 study = optuna.load_study(study_name=sys.argv[1], storage=sys.argv[2])
 table = study.trials_dataframe()
-table = table[(table["state"] == "COMPLETE") & (table["user_attrs_macs"] <= 3_000_000)]
+table = table[(table["state"] == "COMPLETE") & (table["user_attrs_macs"] <= 120_000_000)]
 table = table.sort_values("value", ascending=False).head(20)
 print(table[["number", "value", "user_attrs_model", "user_attrs_macs", "user_attrs_params"]].to_string())
 """
+_MOST_MACS = "120M"  # half of the networks
 _EPOCHS = 4
 _STATES = (TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE, TrialState.FAIL)
 
@@ -92,14 +96,27 @@ def fill(config: StudyConfig, count: int) -> None:
             connection.execute(sqlalchemy.insert(model), entries)
 
 
-def seconds(command: Sequence[str], folder: Path, rounds: int) -> list[float]:
-    """Wall-clock seconds of a process, run so many times."""
-    taken = []
-    for _ in range(rounds):
+@dataclass(frozen=True)
+class Timed:
+    """A process that has ended: its wall-clock seconds, its largest resident set in MB, and the models it named."""
+
+    seconds: float
+    megabytes: float
+    models: set[str]
+
+
+def timed(command: Sequence[str], folder: Path) -> Timed:
+    """Runs a process to its end."""
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "300"}
+    with (folder / "out").open("w+") as out:
         began = time.perf_counter()
-        subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True)
-        taken.append(time.perf_counter() - began)
-    return taken
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        taken = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, command
+        out.seek(0)
+        return Timed(taken, used.ru_maxrss / 1024, set(re.findall(r"many\d#\d+", out.read())))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -116,21 +133,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
             os.chdir(folder)
             config = load_study("quickstart", {"name": f"many{number}", "storage.url": url, "recipe.epochs": _EPOCHS})
             fill(config, options.trials)
-            ours = [sys.executable, "-m", "scaler", "leaderboard", config.name, "--top", "20", "--max-macs", "3M"]
-            ours += ["--storage", url]
+            scaler = [sys.executable, "-m", "scaler"]
+            ours = [*scaler, "leaderboard", config.name, "--top", "20", "--max-macs", _MOST_MACS, "--storage", url]
             peer = [sys.executable, "-c", _PEER, config.name, url.replace("postgresql:", "postgresql+psycopg:")]
-            first = {"scaler": seconds(ours, folder, 1)[0], "peer": seconds(peer, folder, 1)[0]}
-            later: dict[str, list[float]] = {"scaler": [], "peer": []}
-            for _ in range(options.rounds):
-                later["scaler"] += seconds(ours, folder, 1)
-                later["peer"] += seconds(peer, folder, 1)
-            medians = {side: statistics.median(taken) for side, taken in later.items()}
+            one, other = timed(ours, folder), timed(peer, folder)
+            assert len(one.models) == 20
+            assert one.models == other.models
+            later = [(timed(ours, folder).seconds, timed(peer, folder).seconds) for _ in range(options.rounds)]
+            mine, theirs = map(statistics.median, zip(*later, strict=True))
             print(
-                f"  {url.partition(':')[0]:<11} first {first['scaler']:6.2f} s against {first['peer']:6.2f} s: "
-                f"{first['peer'] / first['scaler']:.1f} × (goal 2); later {medians['scaler']:6.2f} s against "
-                f"{medians['peer']:6.2f} s: {medians['peer'] / medians['scaler']:.1f} × (goal 5)",
+                f"  {url.partition(':')[0]:<11} first {one.seconds:6.2f} s against {other.seconds:6.2f} s: "
+                f"{other.seconds / one.seconds:.1f} × (goal 2); later {mine:6.2f} s against {theirs:6.2f} s: "
+                f"{theirs / mine:.1f} × (goal 5); memory {one.megabytes:.0f} MB against {other.megabytes:.0f} MB",
                 flush=True,
             )
+        report = timed([*scaler, "report", config.name, "--to", "report.html", "--storage", url], folder)
+        size = (folder / "report.html").stat().st_size / 1e6
+        print(f"  report      {report.seconds:6.2f} s, {size:.1f} MB (limit 8), memory {report.megabytes:.0f} MB")
 
 
 if __name__ == "__main__":

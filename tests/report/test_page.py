@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import scaler
 from scaler.cli import main
 from scaler.study import open_study
+from tests.bench.board import fill
 from tests.board.test_table import SCRIPT, small_study
 from tests.conftest import FULL
 from tests.planted_study import planted_study
@@ -137,6 +138,19 @@ def test_names_are_text_on_the_page(browser: Browser) -> None:
     assert SCRIPT in opened.page.inner_text("#origin")
     assert opened.page.locator("main script:text('alert')").count() == 0
     assert opened.said == said == []
+
+
+@pytest.mark.usefixtures("tiny")
+def test_thousands_of_networks_are_no_heavy_page(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path.cwd() / "cache"))
+    fill(scaler.load_study("tiny", {"name": "many"}), 4000)
+    assert command("report", "many", "--to", "report.html") == 0
+    file = Path.cwd() / "report.html"
+    assert file.stat().st_size < 7e6
+    opened = Opened(browser, file)
+    assert "400 networks of lower ranks are left out here" in opened.page.inner_text("#leaderboard")
+    assert len(opened.column("model")) == 50
+    assert opened.said == []
 
 
 @pytest.mark.usefixtures("tiny")
