@@ -1,6 +1,7 @@
 """Commands that show pictures: report, dashboard."""
 
 import socket
+import threading
 from pathlib import Path
 
 import click
@@ -68,4 +69,8 @@ def dashboard(study: str, port: int, storage: str | None) -> None:
         except OSError as error:
             raise InputError(f"port: {port} cannot be used ({error.strerror}); give another --port") from None
     click.echo(f"http://{_HOST}:{port}/dashboard/studies/{found._study_id} shows {config.name}; Ctrl-C ends it")
-    run_server(storage_of(found), host=_HOST, port=port)
+    # In a thread of its own: in the middle of an answer the server swallows a Ctrl-C that reaches it.
+    server = threading.Thread(target=run_server, args=(storage_of(found),), kwargs={"host": _HOST, "port": port})
+    server.daemon = True
+    server.start()
+    server.join()
