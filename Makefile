@@ -26,7 +26,7 @@ demo: setup
 	$(BIN)/scaler export studies/quickstart --trial best --to exports/quickstart --force
 
 test: setup browser
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 lint: setup
 	$(BIN)/ruff check .
