@@ -21,6 +21,7 @@ ROOMS = [
     "cache_folder",
     "cores",
     "cost",
+    "memory",
     "tracing",
     "rounding",
     "architecture",

@@ -1,21 +1,29 @@
 """Commands about networks as data: families, classics, describe."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from scaler.architecture import Architecture
 from scaler.budget import Budget
 from scaler.cli.output import print_json, print_table
 from scaler.errors import InputError, unknown
 from scaler.families import CLASSICS, FAMILIES
+from scaler.memory import training_bytes
 from scaler.region import Triangle
 
 if TYPE_CHECKING:
     from scaler.config import StudyConfig
+
+_DRAWN = 500
+"""Networks of a space among which the one that takes most memory is looked for."""
+_GPU, _CUDA = 16e9, 0.6e9
+"""Bytes of a usual GPU, and what CUDA takes of them for each process."""
 
 
 @click.command()
@@ -114,8 +122,11 @@ def _describe_study(name: str, as_json: bool) -> None:
 
     domain = domain_of(config)
     regions: list[dict[str, Any]] = []
+    most = 0
     for (_, space, setting), region in domain.regions():
         chosen = config.spaces[space].settings()[setting]
+        _, drawn = region.draw(np.random.default_rng(0), _DRAWN)
+        most = max(most, training_bytes(region.base.costs(drawn), config.recipe.batch_size))
         regions.append(
             {
                 **record_of(f"{domain.label(space)} base", region.base),
@@ -128,7 +139,7 @@ def _describe_study(name: str, as_json: bool) -> None:
             }
         )
     if as_json:
-        print_json({"name": config.name, "budget": config.budgets.to_table(), "bases": regions})
+        print_json({"name": config.name, "budget": config.budgets.to_table(), "bases": regions, "training_bytes": most})
         return
     families = ", ".join(dict.fromkeys(space.family for space in config.spaces))
     click.echo(f"Study {config.name}: how to split {config.budgets} over depth, width and resolution of {families}.")
@@ -147,6 +158,11 @@ def _describe_study(name: str, as_json: bool) -> None:
         }
         rows.append(shown | ({"choices": choices} if with_choices else {}))
     print_table(tuple(rows[0]), [with_commas(row) for row in rows])
+    part = math.ceil(100 * (most + _CUDA) / _GPU) / 100
+    click.echo(
+        f"Training the largest takes at most about {most / 1e9:.2g} GB with a batch of {config.recipe.batch_size}: "
+        f"of a GPU of {_GPU / 1e9:g} GB, executor.gpus_per_trial = {part:g} is enough."
+    )
 
 
 def load_named_study(

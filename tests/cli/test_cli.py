@@ -78,6 +78,8 @@ def test_describe_shows_a_studys_question(capsys: pytest.CaptureFixture[str]) ->
     out = run(capsys, "describe", "quickstart")[1]
     assert f"{base['macs']:,}" in out
     assert "3M macs" in out
+    assert f"Training the largest takes at most about {record['training_bytes'] / 1e9:.2g} GB with a batch of 32" in out
+    assert "executor.gpus_per_trial = 0.04" in out
 
 
 def test_the_main_job_from_the_command_line(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
