@@ -58,7 +58,6 @@ ROOMS = [
     "board",
     "fitted",
     "report",
-    "fresh_check",
     "exporter",
     "prediction",
     "cli",
