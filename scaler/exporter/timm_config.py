@@ -41,7 +41,7 @@ def timm_config(config: StudyConfig, weights: Weights, data: Dataset, command: s
             "num_classes": network.num_classes,
             "pool_size": None,
             "first_conv": entry.first_conv,
-            "classifier": entry.classifier,
+            "classifier": [entry.classifier, *entry.auxiliary] if entry.auxiliary else entry.classifier,
             "license": None,
             "origin_url": None,
             "paper_ids": None,
