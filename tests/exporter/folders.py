@@ -35,17 +35,21 @@ def oldest_timm() -> str:
     return floor
 
 
+@torch.no_grad()
 def untrained(network: Architecture, seed: int = 0) -> nn.Module:
-    """The network in evaluation mode, with batch norms that do something."""
+    """The network in evaluation mode, with batch norms as a training leaves them: none is the identity, none is far
+    from the statistics of what it reads."""
     torch.manual_seed(seed)
-    model = build(network).eval()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for statistic in (module.weight.data, module.running_var):
-                statistic.uniform_(0.5, 1.5)
-            for statistic in (module.bias.data, module.running_mean):
-                statistic.normal_(std=0.1)
-    return model
+    model = build(network).train()
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.weight.uniform_(0.5, 1.5)
+        norm.bias.normal_(std=0.1)
+        norm.momentum = 1.0
+    model(images_for(network, 8))
+    for norm in norms:
+        norm.running_var.clamp_(min=0.1)  # else a channel that is hardly used is rounding, made large
+    return model.eval()
 
 
 def images_for(network: Architecture, count: int = 2) -> torch.Tensor:
