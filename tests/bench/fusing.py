@@ -2,7 +2,7 @@
 
 A ResNet and an EfficientNet of published shape, without training, in eager torch on one thread; all four ways take
 turns, each on its own copy. What is printed is the median, over the rounds, of the seconds of the plain network (NCHW,
-not folded) by those of each way in the same round.
+not folded) by those of each way in the same round; both together are to be 1.2 times as fast or more.
 """
 
 import copy
