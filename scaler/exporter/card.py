@@ -11,11 +11,10 @@ from scaler.data import Dataset
 from scaler.entries import timm_entry
 from scaler.exporter.fusing import Fused
 from scaler.exporter.verification import Proof
-from scaler.exporter.weights import Weights
+from scaler.exporter.weights import COMMANDS, Weights
 from scaler.exporter.without_scaler import code_without_scaler
 
 _TIERS = {"stock": "timm alone loads it", "plugin": "timm loads it after `import scaler.models`"}
-_ORIGINS = {"final": "scaler train", "confirm": "scaler confirm", "search": "scaler search"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +98,7 @@ def _table(config: StudyConfig, weights: Weights, data: Dataset, checked: Checke
         "validation accuracy": f"{proof.accuracy:.4f} on {len(data.validation)} images, by timm's eval transform",
     }
     if record.accuracy is not None:
-        rows["weights"] = f"of `{_ORIGINS[weights.origin]}`: {record.epochs} epochs, seed {record.seed}"
+        rows["weights"] = f"of `scaler {COMMANDS[weights.origin]}`: {record.epochs} epochs, seed {record.seed}"
         rows["validation accuracy"] += f"; {record.accuracy:.4f} as the training resizes them"
     if record.test_accuracy is not None:
         rows["test accuracy"] = f"{record.test_accuracy:.4f} on {len(data.test)} images, by timm's eval transform"

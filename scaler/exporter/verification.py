@@ -25,7 +25,9 @@ from scaler.hardware import memory_format
 from scaler.scoring import timm_batches, training_batches
 
 _CPU = torch.device("cpu")
-_ROUNDING = {True: 1e-4, False: 1e-2}  # of the largest logit: of other kernels in float32; of other devices, in TF32
+# How far rounding may move a logit, of the largest: other kernels in float32, and other devices, in TF32.
+_ROUNDING_OF_CPUS = 1e-4
+_ROUNDING_OF_OTHERS = 1e-2
 
 
 class ExportError(WorkError):
@@ -142,7 +144,8 @@ def _check_recorded(name: str, recorded: float, logits: Tensor, split: Split, de
     """Raises `ExportError` if the logits are right for another number of the split's images than is recorded."""
     right, count = _right(logits, split), len(split)
     best, second = logits.topk(2).values.T
-    undecided = int((best - second <= _ROUNDING[device == "cpu"] * logits.abs().max()).sum())
+    rounding = _ROUNDING_OF_CPUS if device == "cpu" else _ROUNDING_OF_OTHERS
+    undecided = int((best - second <= rounding * logits.abs().max()).sum())
     if abs(right - round(recorded * count)) > undecided:
         raise ExportError(
             f"{right} of {count} {name} images are classified rightly, {round(recorded * count)} were when the network "

@@ -17,17 +17,15 @@ from scaler.models import build
 from scaler.record import Record
 from scaler.study import artifacts_folder, completed_trials, existing_study
 
-KINDS = ("final", "confirm", "search")
-"""Whose weights there may be, most wanted first: of `scaler train`, of `scaler confirm`, of the search."""
-
-_PARTS = {"final": PART, "confirm": "confirm"}
+COMMANDS = {"final": PART, "confirm": "confirm", "search": "search"}
+"""Whose weights there may be, most wanted first, by the command that trains them, whose name the study's part has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
     """A trained network, and where it comes from.
 
-    origin         one of `KINDS`, or the name of the file
+    origin         one of `COMMANDS`, or the name of the file
     record         of the training; of a file nothing is recorded but the network
     trial          number of the search's trial that found the network
     model          the network with its weights, in evaluation mode
@@ -48,24 +46,18 @@ def choose_weights(config: StudyConfig, trial: FrozenTrial, which: str | Path | 
     None the first of these that there is, anything else a .safetensors file. Raises `InputError` for weights that are
     not there or not this network's.
     """
-    network = Record.from_trial(trial)
-    found: FrozenTrial | None
-    if which is None:
-        kind, found = next((kind, run) for kind in KINDS if (run := _training(config, trial, kind)) is not None)
-    elif str(which) in KINDS:
-        kind, found = str(which), _training(config, trial, str(which))
-        if found is None:
-            command = {"final": "train", "confirm": "confirm"}[kind]
-            raise InputError(
-                f"weights: there are none of {kind!r} for {network.model}; run scaler {command}, or choose others"
-            )
-    else:
-        kind, found = Path(which).name, None
-    record = network.again(seed=network.seed, repeats=None) if found is None else Record.from_trial(found)
+    record = Record.from_trial(trial)
     model = build(record.architecture)
-    model.load_state_dict(_file(Path(which or ""), model) if found is None else _artifact(config, record))
+    if which is None or str(which) in COMMANDS:
+        origin, run = _training(config, trial, None if which is None else str(which))
+        record = Record.from_trial(run)
+        state = _artifact(config, record)
+    else:
+        origin, record = Path(which).name, record.again(seed=record.seed, repeats=None)
+        state = _file(Path(which), model)
+    model.load_state_dict(state)
     return Weights(
-        origin=kind,
+        origin=origin,
         record=record,
         trial=trial.number,
         model=model.eval(),
@@ -73,19 +65,26 @@ def choose_weights(config: StudyConfig, trial: FrozenTrial, which: str | Path | 
     )
 
 
-def _training(config: StudyConfig, trial: FrozenTrial, kind: str) -> FrozenTrial | None:
-    """The training of that kind whose weights are exported."""
-    if kind == "search":
-        return trial
-    runs = _trainings(config, trial, kind)
-    if kind == "final":
-        return max(runs, key=lambda run: run.number, default=None)
-    return max(runs, key=lambda run: (run.value, -run.number), default=None)
+def _training(config: StudyConfig, trial: FrozenTrial, wanted: str | None) -> tuple[str, FrozenTrial]:
+    """The training whose weights are exported, and its kind."""
+    runs = {
+        "final": max(_trainings(config, trial, "final"), key=lambda run: run.number, default=None),
+        "confirm": max(_trainings(config, trial, "confirm"), key=lambda run: (run.value, -run.number), default=None),
+        "search": trial,
+    }
+    for kind in COMMANDS if wanted is None else (wanted,):
+        run = runs[kind]
+        if run is not None:
+            return kind, run
+    raise InputError(
+        f"weights: there are none of {wanted!r} for {Record.from_trial(trial).model}; "
+        f"run scaler {COMMANDS[str(wanted)]}, or choose others"
+    )
 
 
 def _trainings(config: StudyConfig, trial: FrozenTrial, kind: str) -> list[FrozenTrial]:
     """The trainings of the trial's network in one of the study's parts."""
-    part = existing_study(config, _PARTS[kind])
+    part = existing_study(config, COMMANDS[kind])
     runs = completed_trials(part) if part else []
     return [run for run in runs if run.user_attrs["digest"] == trial.user_attrs["digest"]]
 
@@ -103,7 +102,7 @@ def _artifact(config: StudyConfig, record: Record) -> dict[str, Tensor]:
 def _file(path: Path, model: nn.Module) -> dict[str, Tensor]:
     """The weights in a file, if they are the model's by names and shapes."""
     if path.suffix != ".safetensors" or not path.is_file():
-        raise InputError(f"weights: {path} is no .safetensors file that is there; name one, or {', '.join(KINDS)}")
+        raise InputError(f"weights: {path} is no .safetensors file that is there; name one, or {', '.join(COMMANDS)}")
     try:
         state = load_file(path)
     except SafetensorError as error:
