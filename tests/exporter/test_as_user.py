@@ -37,9 +37,10 @@ def drawn(networks: st.SearchStrategy[Architecture], count: int) -> list[Archite
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Architecture]:
-    """Random networks of each kind, in colour and in grey, and one that a stock EfficientNet is."""
+    """Random networks of each kind, in colour and in grey, a stock EfficientNet, a GoogLeNet of three classifiers."""
     root = tmp_path_factory.mktemp("exports")
-    networks = {"efficientnet stock": EXAMPLES["efficientnet stock"]} | {
+    examples = ("efficientnet stock", "inception heads")
+    networks = {name: EXAMPLES[name].replace(num_classes=7) for name in examples} | {
         f"{kind} {index}": network.replace(in_channels=1 if index % 2 else 3)
         for kind, strategy in KINDS.items()
         for index, network in enumerate(drawn(strategy, COUNT))
