@@ -151,18 +151,21 @@ def _check_target(target: Path, force: bool) -> None:
 def _whole_or_not_there(target: Path) -> Iterator[Path]:
     """A hidden folder beside the target, NAME.partial, which takes its name, and the place of what had it, at the end.
 
-    A process that is killed leaves it under that name; one that fails removes it.
+    A process that is killed leaves it under that name; one that fails removes it. A link is replaced, not followed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".partial", dir=target.parent))
+    earlier = staged.with_suffix(".old")
     try:
         yield staged
         os.chmod(staged, 0o755)  # temporary folders, and safetensors' files, are their owner's alone
         for file in staged.iterdir():
             os.chmod(file, 0o644)
-        if target.exists():  # moved away at once: removing takes time in which half of it would be there
-            target.rename(staged.with_suffix(".old"))
+        if target.is_symlink():
+            target.unlink()
+        elif target.exists():  # moved away at once: removing takes time in which half of it would be there
+            target.rename(earlier)
         staged.rename(target)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-        shutil.rmtree(staged.with_suffix(".old"), ignore_errors=True)
+        shutil.rmtree(earlier, ignore_errors=True)

@@ -91,6 +91,19 @@ def test_an_export_overwrites_only_an_export_and_only_when_told(inside: Path, tm
         scaler.export("tiny.toml", "99", tmp_path / "new")
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path, there: bool) -> None:
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
+    before = an_earlier_export(elsewhere) if there else {}
+    out.symlink_to(elsewhere)
+    with exporting._whole_or_not_there(out) as staged:
+        (staged / "README.md").write_text("new")
+    assert contents(elsewhere) == before
+    assert contents(out) == {"README.md": b"new"}
+    assert not out.is_symlink()
+    assert {file.name for file in tmp_path.iterdir()} == ({"elsewhere", "out"} if there else {"out"})
+
+
 @pytest.mark.parametrize("replacing", [False, True] if FULL else [True])
 @pytest.mark.usefixtures("inside")
 def test_a_killed_export_leaves_what_was_there(tmp_path: Path, replacing: bool) -> None:
