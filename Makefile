@@ -1,9 +1,10 @@
 # Everything is installed into .venv; each target does what it needs first.
 PYTHON ?= python3
 BIN := .venv/bin
+OLDEST_TIMM := $(shell sed -n 's/^ *"timm>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 INSTALLED := .venv/.installed
 
-.PHONY: setup browser demo test lint bench bench-search
+.PHONY: setup browser oldest-timm demo test lint bench bench-search
 
 setup: $(INSTALLED)
 
@@ -18,6 +19,13 @@ browser: setup
 	  || (apt-get update -qq && apt-get install --yes -qq --no-install-recommends chromium > /dev/null) \
 	  || $(BIN)/playwright install chromium
 
+# Exports are loaded by the oldest timm that pyproject.toml allows as well as by the one installed, which is the newest.
+oldest-timm: .venv/oldest-timm/timm-$(OLDEST_TIMM).dist-info
+
+.venv/oldest-timm/timm-$(OLDEST_TIMM).dist-info: $(INSTALLED)
+	rm -rf .venv/oldest-timm
+	$(BIN)/pip install --quiet --no-deps --target .venv/oldest-timm timm==$(OLDEST_TIMM)
+
 demo: setup
 	$(BIN)/scaler search studies/quickstart --resume
 	$(BIN)/scaler baselines studies/quickstart
@@ -25,7 +33,7 @@ demo: setup
 	$(BIN)/scaler leaderboard studies/quickstart
 	$(BIN)/scaler export studies/quickstart --trial best --to exports/quickstart --force
 
-test: setup browser
+test: setup browser oldest-timm
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 lint: setup

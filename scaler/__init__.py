@@ -19,7 +19,7 @@ from scaler.space import Space, load_space
 if TYPE_CHECKING:
     from scaler.board import leaderboard
     from scaler.config import load_study
-    from scaler.exporter import export
+    from scaler.exporter import export, fuse
     from scaler.final import train_final
     from scaler.fitted import fit
     from scaler.models import build
@@ -51,6 +51,7 @@ __all__ = [
     "fit",
     "fit_to_budget",
     "from_dict",
+    "fuse",
     "leaderboard",
     "load_space",
     "load_study",
@@ -67,6 +68,7 @@ __getattr__ = lazily(
         "confirm": "scaler.workflow",
         "export": "scaler.exporter",
         "fit": "scaler.fitted",
+        "fuse": "scaler.exporter",
         "leaderboard": "scaler.board",
         "load_study": "scaler.config",
         "predict": "scaler.prediction",

@@ -30,6 +30,7 @@ class TimmEntry:
     model_args  JSON-safe keyword arguments, without the classes and the input channels
     first_conv  module name of the first convolution, which timm adapts to other input channels
     classifier  module name of the classifier, which timm replaces for other classes
+    auxiliary   module names of further classifiers in mid-network
     tier        stock (timm alone knows the entry point) or plugin (`import scaler.models` registers it)
     """
 
@@ -38,6 +39,7 @@ class TimmEntry:
     first_conv: str
     classifier: str
     tier: str
+    auxiliary: tuple[str, ...] = ()
 
 
 def timm_entry(architecture: Architecture) -> TimmEntry:
@@ -50,7 +52,8 @@ def timm_entry(architecture: Architecture) -> TimmEntry:
         case ResNet():
             return _resnet(architecture)
         case Inception():
-            return _plugin("scaler_inception", architecture, first_conv="conv1.conv", classifier="fc")
+            auxiliary = ("aux1.fc2", "aux2.fc2") if architecture.aux_heads else ()
+            return _plugin("scaler_inception", architecture, "conv1.conv", "fc", auxiliary)
         case InceptionV3():
             return _stock("inception_v3", stock_args(architecture), first_conv="Conv2d_1a_3x3.conv", classifier="fc")
         case EfficientNet():
@@ -80,13 +83,16 @@ def _stock(name: str, arguments: dict[str, Any], first_conv: str, classifier: st
     return TimmEntry(name=name, model_args=arguments, first_conv=first_conv, classifier=classifier, tier="stock")
 
 
-def _plugin(name: str, architecture: Architecture, first_conv: str, classifier: str) -> TimmEntry:
+def _plugin(
+    name: str, architecture: Architecture, first_conv: str, classifier: str, auxiliary: tuple[str, ...] = ()
+) -> TimmEntry:
     return TimmEntry(
         name=name,
         model_args=plugin_args(architecture),
         first_conv=first_conv,
         classifier=classifier,
         tier="plugin",
+        auxiliary=auxiliary,
     )
 
 

@@ -43,14 +43,18 @@ class Scores:
 def evaluate(model: nn.Module, data: Dataset, split: Split, side: int) -> Scores:
     """The scores on a split, images resized to `side` pixels as the training resizes them."""
     device = next(model.parameters()).device
-    batches = (normalize(images, data) for images, _ in split.batches(None, _BATCH, side, device))
-    return _scores(model, batches, split.labels)
+    return _scores(model, training_batches(data, split, side, device), split.labels)
 
 
 def evaluate_as_timm_user(model: nn.Module, data: Dataset, split: Split, side: int) -> Scores:
     """The scores on a split as a user of the exported network measures them, through timm's own eval transform."""
     device = next(model.parameters()).device
     return _scores(model, (batch.to(device) for batch in timm_batches(data, split, side)), split.labels)
+
+
+def training_batches(data: Dataset, split: Split, side: int, device: torch.device) -> Iterator[torch.Tensor]:
+    """A split's images as the training validates on them: float32 (n, channels, side, side), channels-last."""
+    return (normalize(images, data) for images, _ in split.batches(None, _BATCH, side, device))
 
 
 def timm_batches(data: Dataset, split: Split, side: int, batch_size: int = _BATCH) -> Iterator[torch.Tensor]:

@@ -60,7 +60,6 @@ ROOMS = [
     "board",
     "fitted",
     "report",
-    "fresh_check",
     "exporter",
     "prediction",
     "cli",

@@ -25,7 +25,7 @@ class ScaledEfficientNet(timm_efficientnet.EfficientNet):
         stem, *stage_widths, head = cfg.widths
         super().__init__(
             block_args=[
-                [_block_args(cfg, stage, width) for _ in range(cfg.depths[stage])]
+                [block_args(cfg, stage, width) for _ in range(cfg.depths[stage])]
                 for stage, width in enumerate(stage_widths)
             ],
             stem_size=stem,
@@ -42,7 +42,7 @@ class ScaledEfficientNet(timm_efficientnet.EfficientNet):
                 level["reduction"] //= 2
 
 
-def _block_args(architecture: EfficientNet, stage: int, width: int) -> dict[str, Any]:
+def block_args(architecture: EfficientNet, stage: int, width: int) -> dict[str, Any]:
     """The arguments of one block, as timm's decoder of block strings gives them; a depthwise separable block is an
     inverted bottleneck without expansion."""
     arguments = {

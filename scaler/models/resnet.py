@@ -42,9 +42,8 @@ class ScaledResNet(timm_resnet.ResNet):
             self.layer4 = nn.Sequential()
         if cfg.stem == "cifar":
             like = self.bn1.weight
-            conv1 = nn.Conv2d(
-                self.in_chans, stem, kernel_size=3, padding=1, bias=False, device=like.device, dtype=like.dtype
-            )
+            c_in = options.get("in_chans", 3)
+            conv1 = nn.Conv2d(c_in, stem, kernel_size=3, padding=1, bias=False, device=like.device, dtype=like.dtype)
             nn.init.kaiming_normal_(conv1.weight, mode="fan_out", nonlinearity="relu")
             self.add_module("conv1", conv1)
             self.add_module("maxpool", nn.Identity())

@@ -70,7 +70,7 @@ class VGGModule(timm_vgg.VGG):
         self.num_features = c_in
         self.pre_logits = PooledHead(c_in, hidden, cfg.head_map, drop_rate, activation)
         self.head = ClassifierHead(hidden, num_classes, pool_type=global_pool, drop_rate=drop_rate)
-        self.head_hidden_size = self.head.num_features
+        self.head_hidden_size = hidden * self.head.global_pool.feat_mult()
         self._initialize_weights()
 
     def _add_feature(self, channels: int, reduction: int, entry: int) -> None:

@@ -99,7 +99,8 @@ def test_the_main_job_from_the_command_line(capsys: pytest.CaptureFixture[str], 
     assert all(row["model"] in table for row in rows)
     code, out, _ = run(capsys, "export", "tiny", "--to", "exports/tiny")
     assert code == 0
-    assert "largest difference of logits 0.0 on 360 validation images" in out
+    assert "weights from confirm" in out
+    assert "largest difference of logits 0.0 on 720 images, validation accuracy" in out
     assert "tiny trial 0: COMPLETE" in (tiny / "runs" / "tiny" / "scaler.log").read_text()
 
 
