@@ -1,7 +1,10 @@
 """The final training of one network of a study: longer than in the search, on all devices, kept with its history."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
@@ -15,14 +18,17 @@ from scaler.data import Dataset
 from scaler.distributed import ALONE, Group
 from scaler.errors import InputError, WorkError
 from scaler.evaluation import EvaluationError, Result
-from scaler.evaluator import save_weights
 from scaler.families import classic
+from scaler.initial import Initial, read_initial
 from scaler.network_file import read_network
 from scaler.recipe import Recipe
 from scaler.record import Record
 from scaler.scoring import evaluate_as_timm_user
 from scaler.study import artifacts_folder, existing_study, find_trial, open_study, writable_folder
 from scaler.training import Epoch, Watch, never_stop, train
+from scaler.weights import save_weights
+
+_LOG = logging.getLogger(__name__)
 
 PART = "train"
 """The part of a study that records its final trainings."""
@@ -36,12 +42,14 @@ class Final:
     result      as of its last epoch
     best_epoch  the epoch of the best validation
     best_value  the objective then
+    initial     the weights that it began with, None for fresh ones
     """
 
     folder: Path
     result: Result
     best_epoch: int
     best_value: float
+    initial: Initial | None = None
 
 
 class _History:
@@ -89,6 +97,7 @@ def train_final(
     epochs: int | None = None,
     seed: int | None = None,
     test: bool = False,
+    init: str | None = None,
     group: Group = ALONE,
     watch: Watch | None = None,
 ) -> Final:
@@ -98,9 +107,10 @@ def train_final(
     full size, for the data's resolution, classes and channels; or the one in the JSON file that `network` names, as
     `scaler scale --to` writes it; or the `baseline` of the study with that name. `epochs`
     replaces the recipe's. The seed is by default one that the search has not used. With `test` the test split is
-    measured at the end. Called again after an interruption it goes on from the last epoch; what is finished is not
-    trained again. In a `group` every process calls it. Raises `InputError` for a network that is not there and
-    `WorkError` if the training fails.
+    measured at the end. With `init`, an export's folder or `timm:NAME`, the network begins with those of the weights
+    there that fit it: see `read_initial`. Called again after an interruption it goes on from the last epoch; what is
+    finished is not trained again. In a `group` every process calls it. Raises `InputError` for a network or for weights
+    that are not there and `WorkError` if the training fails.
     """
     config = study if isinstance(study, StudyConfig) else load_study(study)
     recipe = replace(config.recipe, epochs=epochs or config.recipe.epochs)
@@ -117,9 +127,16 @@ def train_final(
     else:
         record = _from_trial(config, trial)
     record = replace(record, seed=config.search.seed + 1 if seed is None else seed)
-    folder = writable_folder(config) / PART / f"{record.architecture.digest}-{record.seed}-{recipe.epochs}"
+    initial = read_initial(init, record.architecture) if init is not None else None
+    name = f"{record.architecture.digest}-{record.seed}-{recipe.epochs}"
+    if initial is not None:
+        record = replace(record, initial=initial.to_dict())
+        name += f"-from-{initial.checksum[:12]}"
+        if group.leads:
+            _LOG.info("%s: %s", record.model, initial)
+    folder = writable_folder(config) / PART / name
     folder.mkdir(parents=True, exist_ok=True)
-    job = _Job(config, record, recipe, data, group, folder)
+    job = _Job(config, record, recipe, data, group, folder, initial)
     if not group.leads:
         return job.run(None)
     lock = FileLock(folder / ".lock")
@@ -145,6 +162,7 @@ class _Job:
     data: Dataset
     group: Group
     folder: Path
+    initial: Initial | None
 
     def run(self, history: _History | None, test: bool = False) -> Final:
         """Trains; with a history, which the leader has, writes what came out."""
@@ -160,32 +178,46 @@ class _Job:
                 group=self.group,
                 checkpoint=self.folder / "checkpoint.safetensors",
                 watch=history.note if history else None,
+                initial=self.initial,
             )
         except EvaluationError as error:
             raise WorkError(f"the training of {self.record.model} failed: {error}") from None
         if history is None:
-            return Final(folder=self.folder, result=result, best_epoch=result.epochs, best_value=result.value)
+            return self._final(result, [result.value])
         if test:
             scores = evaluate_as_timm_user(model, self.data, self.data.test, network.resolution)
             result = replace(result, test_accuracy=scores.accuracy, test_images=len(self.data.test))
         _write(model, self.folder / "last.safetensors")
         self._store(result)
-        best = max(history.values)
-        return Final(folder=self.folder, result=result, best_epoch=history.values.index(best) + 1, best_value=best)
+        return self._final(result, history.values)
+
+    def _final(self, result: Result, values: list[float]) -> Final:
+        best = max(values)
+        return Final(
+            folder=self.folder,
+            result=result,
+            best_epoch=values.index(best) + 1,
+            best_value=best,
+            initial=self.initial,
+        )
 
     def _store(self, result: Result) -> None:
         """Adds the training to the study's part, in place of nothing: the same one is recorded once."""
         opened = open_study(self.config, PART)
         attributes = self.record.with_result(result).to_attributes()
-        identity = ("digest", "seed", "epochs", "test_accuracy")
-        for known in opened.get_trials(deepcopy=False):
-            if all(known.user_attrs.get(key) == attributes.get(key) for key in identity):
-                return
+        if any(_identity(known.user_attrs) == _identity(attributes) for known in opened.get_trials(deepcopy=False)):
+            return
         store = FileSystemArtifactStore(artifacts_folder(self.config))
         weights = upload_artifact(
             artifact_store=store, file_path=str(self.folder / "last.safetensors"), study_or_trial=opened
         )
         opened.add_trial(create_trial(value=result.value, user_attrs={**attributes, "weights": weights}))
+
+
+def _identity(attributes: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes two recorded trainings the same."""
+    initial = attributes.get("initial") or {}
+    return (initial.get("sha256"), *map(attributes.get, ("digest", "seed", "epochs", "test_accuracy")))
 
 
 def _from_trial(config: StudyConfig, trial: str | int) -> Record:
