@@ -6,14 +6,16 @@ from typing import Any
 
 import timm
 import torch
-from timm.models import adapt_input_conv, get_pretrained_cfg, load_state_dict_from_hf, split_model_name_tag
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from timm.models import adapt_input_conv, get_pretrained_cfg, split_model_name_tag
 
 from scaler.architecture import Architecture
 from scaler.entries import timm_entry
 from scaler.errors import InputError, nearest
 from scaler.export_folder import WEIGHTS, read_export
 from scaler.models import build
-from scaler.weights import Tensors, checksum
+from scaler.weights import Tensors, checksum, read_tensors
 
 _TIMM = "timm:"
 
@@ -101,24 +103,36 @@ def _of_timm(name: str) -> Tensors:
     try:
         config = get_pretrained_cfg(name)
     except RuntimeError:
-        tags = sorted(found.partition(".")[2] for found in timm.list_pretrained(f"{entry_point}.*"))
+        tags = sorted(split_model_name_tag(found)[1] for found in timm.list_pretrained(f"{entry_point}.*"))
         raise InputError(
             f"init: {name!r} has a tag that timm does not know; timm's weights of {entry_point}: {', '.join(tags)}"
         ) from None
     file = (config and config.hf_hub_filename) or WEIGHTS
     if config is None or not config.hf_hub_id or not file.endswith(".safetensors"):
         raise InputError(f"init: timm has no pretrained weights of {name!r} as safetensors; name another")
+    tensors = _from_hub(config.hf_hub_id, file)
     try:
-        tensors = load_state_dict_from_hf(config.hf_hub_id, filename=file)
         # Through timm's own loading, which checks and renames; it goes nowhere else for weights that it is given.
-        model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": tensors})
-    except Exception as error:  # the hub's, the network's and the file's errors are of many kinds
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"init: the weights of {name!r} cannot be had from the hub ({reason}); check the connection, or HF_HOME"
-        ) from None
+        model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(tensors)})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"init: {config.hf_hub_id} has not the weights of timm's {name!r} ({reason})") from None
     state: dict[str, torch.Tensor] = model.state_dict()
     return state
+
+
+def _from_hub(repository: str, file: str) -> Tensors:
+    name, _, revision = repository.partition("@")
+    try:
+        path = hf_hub_download(name, file, revision=revision or None, library_name="timm")
+    except LocalEntryNotFoundError:
+        raise InputError(
+            f"init: {repository} is neither in {constants.HF_HUB_CACHE} nor can it be fetched; mend the connection"
+        ) from None
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"init: {file} of {repository} cannot be fetched ({reason}); name another") from None
+    return read_tensors(Path(path), "init", "fetch it again")[0]
 
 
 def _for_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:

@@ -49,12 +49,11 @@ def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
         path.write_bytes(flipped(whole, place))
         try:
             found, metadata = read_tensors(path)
-        except InputError as error:
-            assert str(error).startswith(f"weights: {path} is ")
-        else:
-            passed.append(place)
-            assert checksum(found) == checksum(tensors)
-            assert metadata["said"] == "something"
+        except InputError:
+            continue
+        passed.append(place)
+        assert checksum(found) == checksum(tensors)
+        assert metadata["said"] == "something"
     name = whole.index(b"sha256")
     assert set(passed) <= set(range(name, name + 6))  # a checksum by another name is a text like others
 
