@@ -64,9 +64,9 @@ def read_initial(source: str, architecture: Architecture) -> Initial:
     """The weights of `source` that the network can begin with: those whose name and shape are its own.
 
     `source` is the folder of an export, or `timm:NAME` for what timm has for an entry point, which comes through timm
-    from the Hugging Face hub or its cache; either as safetensors alone. A first convolution for other input channels is
-    adapted as timm does it. Numbers that count batches are left out. Raises `InputError` for a source that is not
-    there, is damaged or has nothing for the network.
+    from the Hugging Face hub or its cache; either as safetensors alone. A bias begins fresh where its weight does, and
+    so does what merely counts batches. A first convolution for other input channels is adapted as timm does it. Raises
+    `InputError` for a source that is not there, is damaged or has nothing for the network.
     """
     found = _of_timm(source.removeprefix(_TIMM)) if source.startswith(_TIMM) else _of_folder(source)
     with torch.device("meta"):
@@ -74,7 +74,8 @@ def read_initial(source: str, architecture: Architecture) -> Initial:
     first = f"{timm_entry(architecture).first_conv}.weight"
     if first in found and found[first].ndim == 4:
         found = {**found, first: _for_channels(found[first], architecture.in_channels)}
-    taken = {name: found[name] for name, like in wanted.items() if name in found and found[name].shape == like.shape}
+    fits = {name for name, like in wanted.items() if name in found and found[name].shape == like.shape}
+    taken = {name: found[name] for name in wanted if name in fits and _weight_of(name, wanted) in fits}
     if not taken:
         raise InputError(
             f"init: no tensor of {source} has the name and the shape of one of this {architecture.family}'s "
@@ -133,6 +134,12 @@ def _from_hub(repository: str, file: str) -> Tensors:
         reason = " ".join(str(error).split())
         raise InputError(f"init: {file} of {repository} cannot be fetched ({reason}); name another") from None
     return read_tensors(Path(path), "init", "fetch it again")[0]
+
+
+def _weight_of(name: str, wanted: Tensors) -> str:
+    """The weight to which a bias is added; the tensor itself if it is no bias."""
+    weight = f"{name.removesuffix('.bias')}.weight"
+    return weight if name.endswith(".bias") and weight in wanted else name
 
 
 def _for_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
