@@ -12,6 +12,17 @@ from scaler.weights import Tensors, read_tensors
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
+def read_config(folder: Path, field: str = "dir") -> dict[str, Any]:
+    """The config of an export; its `scaler` is what only scaler asks for. Raises `InputError` as `read_export` does."""
+    file = _file(folder, CONFIG, field)
+    try:
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return {**config, "scaler": dict(config.get("scaler", {}))}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{field}: {file} cannot be read ({reason}); export it again") from None
+
+
 def read_export(folder: Path, field: str = "dir") -> tuple[dict[str, Any], Tensors]:
     """The config and the tensors of an export.
 
@@ -19,21 +30,19 @@ def read_export(folder: Path, field: str = "dir") -> tuple[dict[str, Any], Tenso
     code. Raises `InputError`, which names `field`, if the folder is no export, if a file is a link out of it, or if the
     weights are not whole or not those of which the config has the SHA-256.
     """
-    for name in (CONFIG, WEIGHTS):
-        if not inside(folder, name, field).is_file():
-            raise InputError(
-                f"{field}: {folder} is no export, it has no {name}; name a folder that scaler export wrote"
-            )
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        expected = config.get("scaler", {}).get("sha256")
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{field}: {folder / CONFIG} cannot be read ({reason}); export it again") from None
-    if expected is not None and expected != _sha256(folder / WEIGHTS):
-        raise InputError(f"{field}: {folder / WEIGHTS} is damaged, its SHA-256 is not the config's; export it again")
-    tensors, _ = read_tensors(folder / WEIGHTS, field, "export it again")
+    config, file = read_config(folder, field), _file(folder, WEIGHTS, field)
+    expected = config["scaler"].get("sha256")
+    if expected is not None and expected != _sha256(file):
+        raise InputError(f"{field}: {file} is damaged, its SHA-256 is not the config's; export it again")
+    tensors, _ = read_tensors(file, field, "export it again")
     return config, tensors
+
+
+def _file(folder: Path, name: str, field: str) -> Path:
+    file = inside(folder, name, field)
+    if not file.is_file():
+        raise InputError(f"{field}: {folder} is no export, it has no {name}; name a folder that scaler export wrote")
+    return file
 
 
 def _sha256(path: Path) -> str:

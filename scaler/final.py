@@ -18,7 +18,8 @@ from scaler.data import Dataset
 from scaler.distributed import ALONE, Group
 from scaler.errors import InputError, WorkError
 from scaler.evaluation import EvaluationError, Result
-from scaler.families import classic
+from scaler.export_folder import read_config
+from scaler.families import CLASSICS, classic, from_dict
 from scaler.initial import Initial, read_initial
 from scaler.network_file import read_network
 from scaler.recipe import Recipe
@@ -105,21 +106,21 @@ def train_final(
 
     The network is that of a trial of the search ("best", a number or a digest); or the classic named by `network` at
     full size, for the data's resolution, classes and channels; or the one in the JSON file that `network` names, as
-    `scaler scale --to` writes it; or the `baseline` of the study with that name. `epochs`
-    replaces the recipe's. The seed is by default one that the search has not used. With `test` the test split is
-    measured at the end. With `init`, an export's folder or `timm:NAME`, the network begins with those of the weights
-    there that fit it: see `read_initial`. Called again after an interruption it goes on from the last epoch; what is
-    finished is not trained again. In a `group` every process calls it. Raises `InputError` for a network or for weights
-    that are not there and `WorkError` if the training fails.
+    `scaler scale --to` writes it; or that of the export in the folder that `network` names, for the data's classes and
+    channels; or the `baseline` of the study with that name. `epochs` replaces the recipe's. The seed is by default one
+    that the search has not used. With `test` the test split is measured at the end. With `init`, an export's folder or
+    `timm:NAME`, the network begins with those of the weights there that fit it: see `read_initial`. Called again after
+    an interruption it goes on from the last epoch; what is finished is not trained again. In a `group` every process
+    calls it. Raises `InputError` for a network or for weights that are not there and `WorkError` if the training fails.
     """
     config = study if isinstance(study, StudyConfig) else load_study(study)
     recipe = replace(config.recipe, epochs=epochs or config.recipe.epochs)
     if network is not None and baseline is not None:
         raise InputError(f"baseline: {baseline!r} and network {network!r} are both given; give one of them")
-    scaled = _from_file(network) if network is not None and network.endswith(".json") else None
-    domain, data = workflow.study_data(config, side=scaled.architecture.resolution if scaled else 0)
-    if scaled is not None:
-        record = _for_data(scaled, data)
+    read = _read(network) if network is not None else None
+    domain, data = workflow.study_data(config, side=read.architecture.resolution if read else 0)
+    if read is not None:
+        record = _for_data(read, data, adapt=Path(network or "").is_dir())
     elif network is not None:
         record = _from_name(network, data)
     elif baseline is not None:
@@ -238,27 +239,36 @@ def _from_name(name: str, data: Dataset) -> Record:
     return Record(architecture=network, source="classic", model=name, seed=0)
 
 
-def _from_file(path: str) -> Record:
-    found = read_network(Path(path))
+def _read(network: str) -> Record | None:
+    """The network in a JSON file or in an export's folder; None if the name is of neither."""
+    path = Path(network)
+    if network in CLASSICS:
+        return None
+    if path.is_dir():
+        found = read_config(path, "network")["scaler"].get("architecture")
+        if not isinstance(found, dict):
+            raise InputError(f"network: {path} was not written by scaler export; name one that was, or a .json")
+        return Record(architecture=from_dict(found), source="classic", model=path.resolve().name, seed=0)
+    if path.suffix != ".json":
+        return None
+    named = read_network(path)
     return Record(
-        architecture=found.architecture,
-        source="rule" if found.rule else "classic",
-        model=found.name,
+        architecture=named.architecture,
+        source="rule" if named.rule else "classic",
+        model=named.name,
         seed=0,
-        rule=found.rule.to_list() if found.rule else None,
+        rule=named.rule.to_list() if named.rule else None,
     )
 
 
-def _for_data(record: Record, data: Dataset) -> Record:
-    """The record, if its network has the data's classes and channels."""
-    network = record.architecture
-    for name, has, needs in (
-        ("num_classes", network.num_classes, len(data.classes)),
-        ("in_channels", network.in_channels, data.channels),
-    ):
-        if has != needs:
-            raise InputError(f"{name}: {record.model} has {has}, the data {needs}; write {needs} into its file")
-    return record
+def _for_data(record: Record, data: Dataset, *, adapt: bool) -> Record:
+    """The record of the network for the data's classes and channels, which it has already unless it may `adapt`."""
+    needs = {"num_classes": len(data.classes), "in_channels": data.channels}
+    for name, number in needs.items():
+        has = getattr(record.architecture, name)
+        if has != number and not adapt:
+            raise InputError(f"{name}: {record.model} has {has}, the data {number}; write {number} into its file")
+    return replace(record, architecture=record.architecture.replace(**needs))
 
 
 def _write(model: nn.Module, path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tensorboardX.proto.event_pb2 import Event
 from torch import nn
@@ -17,6 +19,7 @@ from scaler.study import existing_study
 from scaler.training import Epoch
 from scaler.workflow import study_data
 from tests.cli.test_cli import run
+from tests.conftest import TINY_STUDY
 
 
 @pytest.fixture
@@ -129,6 +132,31 @@ def test_fine_tuning_goes_on_after_an_interruption(searched: Path) -> None:
     assert seen == [2]
     found = load_file(again.folder / "last.safetensors")
     assert all(torch.equal(found[name], value) for name, value in weights.items())
+
+
+def test_an_export_is_fine_tuned_on_other_data(searched: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scaler.export("tiny", "best", "exported")
+    exported = json.loads(Path("exported/config.json").read_text())
+    for number in range(24):
+        place = Path("colours") / f"class {number % 3}" / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (24, 24), (number, 80 * (number % 3), 9)).save(place)
+    Path("colours.toml").write_text(TINY_STUDY.replace('"tiny"', '"colours"').replace("digits", "folder:colours"))
+    code, out, errors = run(
+        capsys, "train", "colours.toml", "--network", "exported", "--init", "exported", "--epochs", "1"
+    )
+    assert code == 0, errors
+    (trial,) = existing_study(load_study("colours.toml"), "train").get_trials()
+    network = scaler.from_dict(trial.user_attrs["architecture"])
+    assert network == scaler.from_dict(exported["scaler"]["architecture"]).replace(num_classes=3, in_channels=3)
+    initial = trial.user_attrs["initial"]
+    assert initial["of"] - initial["tensors"] == 2  # the classifier's
+    assert f"began with {initial['tensors']} of {initial['of']} tensors" in out
+    Path("exported/config.json").write_text(json.dumps({**exported, "scaler": {}}))
+    with pytest.raises(InputError, match="^network: exported was not written by scaler export"):
+        train_final("colours.toml", network="exported")
+    with pytest.raises(InputError, match="^network: colours is no export, it has no config.json"):
+        train_final("colours.toml", network="colours")
 
 
 def test_what_is_not_there_is_named(tiny: Path) -> None:

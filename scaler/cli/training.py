@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @study_argument
 @click.option("--trial", default="best", show_default=True, metavar="best|N|DIGEST", help="Network of the search.")
-@click.option("--network", metavar="NAME|FILE", help="A classic at full size, or a .json of scaler scale --to.")
+@click.option("--network", metavar="NAME|FILE|DIR", help="A classic, a .json of scaler scale --to, or an export.")
 @click.option(
     "--baseline", metavar="NAME", help="A baseline: depth, width, resolution, uniform, compound, fast or classic."
 )
@@ -50,7 +50,8 @@ def train(
     Examples: scaler train studies/quickstart --epochs 50 --test
               scaler train studies/quickstart --network resnet18 --devices 2
               scaler train studies/quickstart --network family/quickstart-6M.json
-              scaler train studies/flowers --network resnet18 --init timm:resnet18.a1_in1k
+              scaler train flowers.toml --network exports/best --init exports/best
+              scaler train flowers.toml --network resnet18 --init timm:resnet18.a1_in1k
               torchrun --nnodes 2 --nproc-per-node 8 -m scaler train studies/quickstart --epochs 300
     """
     from scaler.config import load_study
