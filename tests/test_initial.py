@@ -14,7 +14,7 @@ from scaler.distributed import ALONE
 from scaler.families.resnet import ResNet
 from scaler.initial import read_initial
 from scaler.recipe import Recipe
-from scaler.training import Training
+from scaler.training import Training, train
 from tests.malice import flipped, malicious_pickles
 from tests.models.examples import EXAMPLES
 
@@ -133,6 +133,24 @@ def test_a_training_begins_with_them(hub: Path, tmp_path: Path) -> None:
         assert all(torch.equal(state[name], value) for name, value in initial.tensors.items())
         for name, value in fresh.network.state_dict().items():
             assert name in initial.tensors or torch.equal(state[name], value)
+
+
+def test_a_training_does_not_go_on_from_one_that_began_elsewhere(tmp_path: Path) -> None:
+    small = LIKE_TIMMS.replace(widths=(8, 8, 8, 8, 8), resolution=18)
+    write_export(tmp_path / "export", small)
+    data = load_data(DataConfig(name="digits", cache=tmp_path / "cache"), side=18)
+    trained: list[int] = []
+    for initial in (None, read_initial(str(tmp_path / "export"), small), None):
+        train(
+            small,
+            data,
+            Recipe(epochs=1),
+            0,
+            checkpoint=tmp_path / "checkpoint",
+            watch=lambda epoch, model: trained.append(epoch.epoch),
+            initial=initial,
+        )
+    assert trained == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
