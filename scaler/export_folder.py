@@ -32,7 +32,7 @@ def read_export(folder: Path, field: str = "dir") -> tuple[dict[str, Any], Tenso
     """
     config, file = read_config(folder, field), _file(folder, WEIGHTS, field)
     expected = config["scaler"].get("sha256")
-    if expected is not None and expected != _sha256(file):
+    if expected is not None and expected != sha256(file):
         raise InputError(f"{field}: {file} is damaged, its SHA-256 is not the config's; export it again")
     tensors, _ = read_tensors(file, field, "export it again")
     return config, tensors
@@ -45,6 +45,7 @@ def _file(folder: Path, name: str, field: str) -> Path:
     return file
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal, as the config has it of the weights under `scaler`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
