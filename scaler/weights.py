@@ -77,11 +77,13 @@ def put_weights(model: nn.Module, tensors: Tensors, path: Path, field: str, reme
     """Puts the tensors that were in a file into a model: all of its state dict and nothing else."""
     wanted = model.state_dict()
     for name in sorted(wanted.keys() | tensors.keys()):
-        has, needs = (_described(state.get(name)) for state in (tensors, wanted))
-        if has != needs:
-            raise InputError(f"{field}: {path} does not fit the network, {name} is {has} in place of {needs}; {remedy}")
+        wrong = None
+        if name not in tensors:
+            wrong = f"lacks {name}"
+        elif name not in wanted:
+            wrong = f"has {name}, which the network lacks"
+        elif tensors[name].shape != wanted[name].shape:
+            wrong = f"has {name} as {tuple(tensors[name].shape)}, the network as {tuple(wanted[name].shape)}"
+        if wrong is not None:
+            raise InputError(f"{field}: {path} does not fit the network, it {wrong}; {remedy}")
     model.load_state_dict(dict(tensors))
-
-
-def _described(tensor: torch.Tensor | None) -> str:
-    return "missing" if tensor is None else f"{'×'.join(map(str, tensor.shape)) or 'a number'}"
