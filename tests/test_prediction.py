@@ -290,7 +290,7 @@ def test_no_more_than_two_batches_are_read_ahead() -> None:
         (["pickled", "digits"], "dir: pickled is no export, it has no model.safetensors"),
         (["damaged", "digits"], "dir: damaged/model.safetensors is no whole safetensors file ("),
         (["text", "digits"], "dir: text/config.json cannot be read (JSONDecodeError"),
-        (["list", "digits"], "dir: list/config.json cannot be read (AttributeError"),
+        (["list", "digits"], "dir: list/config.json cannot be read (TypeError"),
         (["foreign", "digits"], "dir: foreign cannot be loaded (RuntimeError: Unknown model (resnet_of_tomorrow))"),
         (["short", "digits"], "dir: short names 2 classes, but its network has 10"),
         (["export", "nothing.png"], "images: there is no 'nothing.png'"),
