@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+
+from scaler.errors import InputError
+from scaler.weights import Tensors, read_tensors, save_tensors
 
 _KEY = "scaler"
 _PLAIN = (bool, int, float, str, type(None))
@@ -24,7 +25,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     os.close(handle)
     try:
-        save_file(tensors, name, metadata={_KEY: text, "format": "pt"})
+        save_tensors(tensors, Path(name), {_KEY: text})
         with open(name, "rb") as file:
             os.fsync(file.fileno())
         os.replace(name, path)
@@ -33,16 +34,18 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
-    """What `save_state` wrote, tensors on the CPU; None if there is no such file, or it is no whole checkpoint."""
+    """What `save_state` wrote, tensors on the CPU; None if there is no such file.
+
+    Raises `InputError`, which names the file, if it is no whole checkpoint.
+    """
+    if not path.exists():
+        return None
+    remedy = "delete it, and the training starts anew"
+    tensors, metadata = read_tensors(path, "checkpoint", remedy)
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY)
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-    except (FileNotFoundError, SafetensorError):
-        return None
-    if text is None:
-        return None
-    state: dict[str, Any] = _decode(json.loads(text), tensors)
+        state: dict[str, Any] = _decode(json.loads(metadata[_KEY]), tensors)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"checkpoint: {path} holds no training ({error!r}); {remedy}") from None
     return state
 
 
@@ -61,7 +64,7 @@ def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     raise TypeError(f"a checkpoint cannot hold a {type(value).__name__}")
 
 
-def _decode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+def _decode(value: Any, tensors: Tensors) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()

@@ -1,12 +1,9 @@
 """The evaluator that trains."""
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
-from torch import nn
 
 from scaler.architecture import Architecture
 from scaler.data import Dataset
@@ -14,6 +11,7 @@ from scaler.evaluation import EvaluationError, Report, Result
 from scaler.recipe import Recipe
 from scaler.scoring import evaluate_as_timm_user
 from scaler.training import train
+from scaler.weights import save_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +57,3 @@ class TrainingEvaluator:
             return None
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         return self.checkpoints / f"{architecture.digest}-{seed}.safetensors"
-
-
-def save_weights(model: nn.Module, folder: Path | None = None) -> Path:
-    """The model's state dict in a new safetensors file, in `folder` or where temporary files are."""
-    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with tempfile.NamedTemporaryFile(prefix="scaler-", suffix=".safetensors", delete=False, dir=folder) as file:
-        path = Path(file.name)
-    save_file(state, path, metadata={"format": "pt"})
-    return path

@@ -2,7 +2,6 @@
 
 import glob
 import importlib
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +18,9 @@ from torch import nn
 from scaler.data.decoding import trimmed
 from scaler.data.pictures import BadPictureError, find_pictures, is_image_name, natural_key, open_picture
 from scaler.errors import InputError
+from scaler.export_folder import WEIGHTS, read_export
 from scaler.hardware import pick_device
+from scaler.weights import put_weights
 
 BATCH_SIZE = 64
 """Pictures in a batch unless the caller says otherwise."""
@@ -169,18 +170,15 @@ class Predictor:
 
 def _load(folder: Path) -> tuple[nn.Module, tuple[str, ...]]:
     """The network of an export in evaluation mode, and the names of its classes."""
-    # Only safetensors: timm would go on to look for pickled weights, and a pickle runs code.
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise InputError(f"dir: {folder} is no export, it has no {name}; name a folder that scaler export wrote")
+    config, tensors = read_export(folder)
     importlib.import_module("scaler.models")  # which registers the entry points of plugin exports
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+        model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=False)
         labels = tuple(str(label) for label in config.get("label_names") or range(config["num_classes"]))
-    except Exception as error:  # timm and safetensors raise almost anything for a damaged folder
+    except Exception as error:  # timm raises almost anything for a config that is not its own
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"dir: {folder} cannot be loaded ({reason}); export it again") from None
+    put_weights(model, tensors, folder / WEIGHTS, "dir", "export it again")
     if len(labels) != model.num_classes:
         raise InputError(f"dir: {folder} names {len(labels)} classes, but its network has {model.num_classes}")
-    return model, labels
+    return model.eval(), labels

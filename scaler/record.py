@@ -54,6 +54,7 @@ class Record:
     precision      number format of the forward pass
     micro_batch    images that fitted in memory at a time, where the batch as a whole did not
     weights        id of the artifact that holds the weights
+    initial        what the training began with, where not with fresh weights: `Initial.to_dict`
     repeats        number of the trial of the main study that has the same network and seed, or the same network
     failure        why it failed
     """
@@ -75,6 +76,7 @@ class Record:
     precision: str | None = None
     micro_batch: int | None = None
     weights: str | None = None
+    initial: dict[str, Any] | None = None
     repeats: int | None = None
     test_accuracy: float | None = None
     test_images: int | None = None

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scaler.budget import parse_quantity
 from scaler.config import StudyConfig
 from scaler.errors import InputError
+from scaler.paths import inside
 from scaler.pruners import make_pruner
 from scaler.record import DRIVER, INTERRUPTED, LEVEL, has_record, is_finished
 from scaler.storage import Storage, open_storage
@@ -139,6 +140,11 @@ def artifacts_folder(config: StudyConfig) -> Path:
     folder = config.folder / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def weights_file(config: StudyConfig, artifact: str) -> Path:
+    """The file of weights that a record names; raises `InputError` if the name leads out of the study's artifacts."""
+    return inside(artifacts_folder(config), artifact, "weights")
 
 
 def writable_folder(config: StudyConfig) -> Path:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from scaler import InputError
 from scaler.checkpoint import load_state, save_state
 
 
@@ -33,16 +35,20 @@ def test_nested_state_comes_back_as_it_was(tmp_path: Path) -> None:
     assert torch.equal(found["channels_last"], state["channels_last"])
 
 
-def test_what_is_no_whole_checkpoint_is_none(tmp_path: Path) -> None:
+def test_what_is_no_whole_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     assert load_state(path) is None
     save_state(path, {"weights": torch.rand(1000)})
     whole = path.read_bytes()
-    for part in (b"", whole[:5], whole[:100], whole[:-1]):
+    flipped = bytearray(whole)
+    flipped[-7] ^= 1
+    for part in (b"", whole[:5], whole[:100], whole[:-1], bytes(flipped)):
         path.write_bytes(part)
-        assert load_state(path) is None
-    torch.save({"weights": torch.rand(3)}, path)
-    assert load_state(path) is None
+        with pytest.raises(InputError, match=rf"^checkpoint: {path} is .*; delete it"):
+            load_state(path)
+    save_file({"weights": torch.rand(3)}, path)
+    with pytest.raises(InputError, match=rf"^checkpoint: {path} holds no training"):
+        load_state(path)
 
 
 def test_a_thing_that_json_cannot_hold_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

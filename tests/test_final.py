@@ -1,18 +1,25 @@
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tensorboardX.proto.event_pb2 import Event
+from torch import nn
 
 import scaler
 from scaler import InputError, load_study, train_final
 from scaler.models import build
 from scaler.scoring import evaluate
 from scaler.study import existing_study
+from scaler.training import Epoch
 from scaler.workflow import study_data
 from tests.cli.test_cli import run
+from tests.conftest import TINY_STUDY
 
 
 @pytest.fixture
@@ -81,6 +88,77 @@ def test_a_baseline_is_trained_by_name(tiny: Path) -> None:
     assert final.result.epochs == 1
 
 
+def test_fine_tuning_begins_where_an_export_ended(
+    searched: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    scaler.export("tiny", "best", "exported")
+    plain = train_final("tiny", epochs=1)
+    with caplog.at_level("INFO", "scaler"):
+        tuned = train_final("tiny", epochs=1, init="exported")
+    assert tuned.result.value != plain.result.value
+    assert plain.initial is None
+    assert tuned.initial is not None
+    assert len(tuned.initial.tensors) == tuned.initial.of
+    assert sum(message.endswith(f": {tuned.initial}") for message in caplog.messages) == 1
+    assert tuned.folder != plain.folder
+    assert tuned.folder.name == f"{plain.folder.name}-from-{tuned.initial.checksum[:12]}"
+    assert train_final("tiny", epochs=1, init="exported").result == tuned.result
+
+    recorded = [trial.user_attrs for trial in existing_study(load_study("tiny"), "train").get_trials()]
+    assert [each.get("initial") for each in recorded] == [None, tuned.initial.to_dict()]
+    code, out, errors = run(capsys, "train", "tiny", "--network", "resnet20", "--epochs", "1", "--init", "exported")
+    assert code == 2
+    assert "init: no tensor of exported has the name and the shape" in errors
+    code, out, errors = run(capsys, "train", "tiny", "--epochs", "2", "--init", "exported")
+    assert code == 0, errors
+    assert out.splitlines()[-4] == f"began with {tuned.initial}"
+    assert f"{tuned.initial}" in errors
+
+
+def test_fine_tuning_goes_on_after_an_interruption(searched: Path) -> None:
+    scaler.export("tiny", "best", "exported")
+    whole = train_final("tiny", epochs=2, init="exported")
+    weights = load_file(whole.folder / "last.safetensors")
+    shutil.rmtree(whole.folder)
+
+    def interrupt(epoch: Epoch, model: nn.Module) -> None:
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_final("tiny", epochs=2, init="exported", watch=interrupt)
+    seen: list[int] = []
+    again = train_final("tiny", epochs=2, init="exported", watch=lambda epoch, model: seen.append(epoch.epoch))
+    assert seen == [2]
+    found = load_file(again.folder / "last.safetensors")
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
+
+
+def test_an_export_is_fine_tuned_on_other_data(searched: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scaler.export("tiny", "best", "exported")
+    exported = json.loads(Path("exported/config.json").read_text())
+    for number in range(24):
+        place = Path("colours") / f"class {number % 3}" / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (24, 24), (number, 80 * (number % 3), 9)).save(place)
+    Path("colours.toml").write_text(TINY_STUDY.replace('"tiny"', '"colours"').replace("digits", "folder:colours"))
+    code, out, errors = run(
+        capsys, "train", "colours.toml", "--network", "exported", "--init", "exported", "--epochs", "1"
+    )
+    assert code == 0, errors
+    (trial,) = existing_study(load_study("colours.toml"), "train").get_trials()
+    network = scaler.from_dict(trial.user_attrs["architecture"])
+    assert network == scaler.from_dict(exported["scaler"]["architecture"]).replace(num_classes=3, in_channels=3)
+    initial = trial.user_attrs["initial"]
+    assert initial["of"] - initial["tensors"] == 2  # the classifier's
+    assert f"began with {initial['tensors']} of {initial['of']} tensors" in out
+    Path("exported/config.json").write_text(json.dumps({**exported, "scaler": {}}))
+    with pytest.raises(InputError, match="^network: exported was not written by scaler export"):
+        train_final("colours.toml", network="exported")
+    with pytest.raises(InputError, match="^network: colours is no export, it has no config.json"):
+        train_final("colours.toml", network="colours")
+
+
 def test_what_is_not_there_is_named(tiny: Path) -> None:
     with pytest.raises(InputError, match="tiny has no results"):
         train_final("tiny")
@@ -101,12 +179,14 @@ def test_the_command_says_what_came_out(searched: Path, capsys: pytest.CaptureFi
 
 
 def test_two_processes_train_one_network(searched: Path) -> None:
-    command = [sys.executable, "-m", "scaler", "train", "tiny", "--epochs", "2", "--devices", "2"]
+    scaler.export("tiny", "best", "exported")
+    command = [sys.executable, "-m", "scaler", "train", "tiny", "--epochs", "2", "--devices", "2", "--init", "exported"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("   2/2  loss") == 1
+    assert done.stdout.count("   2/2  loss") == done.stdout.count("taken from exported") == 1
     (trial,) = existing_study(load_study("tiny"), "train").get_trials()
     assert trial.user_attrs["epochs"] == 2
+    assert trial.user_attrs["initial"]["source"] == "exported"
     failed = subprocess.run([*command, "--trial", "99"], capture_output=True, text=True, check=False)
     assert failed.returncode == 2
     assert "trial: '99' is no completed trial" in failed.stderr

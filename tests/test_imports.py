@@ -15,6 +15,7 @@ HEAVY = ("torch", "torchvision", "timm", "optuna", "ray", "pandas", "sklearn", "
 
 ROOMS = [
     "errors",
+    "paths",
     "lazy",
     "toml",
     "shipped",
@@ -40,6 +41,9 @@ ROOMS = [
     "config",
     "evaluation",
     "distributed",
+    "weights",
+    "export_folder",
+    "initial",
     "checkpoint",
     "scoring",
     "training",

@@ -70,5 +70,9 @@ def test_korean_classes_from_pictures_to_answers(
     printed = run(capsys, "predict", "내보내기", "숫자 사진/test/김치찌개", "--csv")
     table = list(csv.DictReader(io.StringIO(printed)))
     expected = [answer for answer in answers if "/김치찌개/" in answer["file"]]
+    shown = run(capsys, "predict", "내보내기", "숫자 사진/test/김치찌개", "--top", "2").splitlines()
+    lines = [line for line in shown if "/김치찌개/" in line]
+    assert [line.split("  ")[0].strip() for line in lines] == [answer["file"] for answer in expected]
+    assert all(answer["label"] in line for answer, line in zip(expected, lines, strict=True))
     assert [row["label"] for row in table] == [answer["label"] for answer in expected]
     assert "김치찌개" in {row["label"] for row in table}

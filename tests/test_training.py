@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from scaler import Budget, fit_to_budget, load_space
-from scaler.checkpoint import load_state
+from scaler.checkpoint import load_state, save_state
 from scaler.data import Dataset
 from scaler.distributed import ALONE
 from scaler.evaluation import EvaluationError
@@ -162,6 +162,33 @@ def test_another_training_does_not_go_on_from_the_checkpoint(digits: Dataset, ch
     recipe = dataclasses.replace(RECIPE, **changed)
     train(SMALL, digits, recipe, seed, checkpoint=checkpoint, watch=lambda epoch, model: trained.append(epoch.epoch))
     assert trained == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {"conv1.weight": torch.zeros(2)}},
+        {"optimizer": {"state": {}, "param_groups": []}},
+        {"generator": torch.zeros(3, dtype=torch.uint8)},
+        {"scores": {"accuracy": 1.0}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_checkpoint_that_does_not_fit_its_training_is_named_and_the_training_starts_anew(
+    digits: Dataset, change: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint = tmp_path / "training.safetensors"
+    expected, _ = train(SMALL, digits, RECIPE, 1, checkpoint=checkpoint)
+    saved = load_state(checkpoint)
+    assert saved is not None
+    save_state(checkpoint, {**saved, "training": {**saved["training"], **change}})
+    trained: list[int] = []
+    model, _ = train(
+        SMALL, digits, RECIPE, 1, checkpoint=checkpoint, watch=lambda epoch, model: trained.append(epoch.epoch)
+    )
+    assert caplog.messages[-1].startswith(f"checkpoint: {checkpoint} does not fit its training (")
+    assert trained == list(range(1, RECIPE.epochs + 1))
+    assert torch.equal(weights_of(model), weights_of(expected))
 
 
 def test_a_killed_training_loses_at_most_an_epoch_each_time(digits: Dataset, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """How commands print: tables and JSON."""
 
 import json
+import logging
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -12,12 +13,37 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from scaler.config import StudyConfig
+
 
 def quiet_optuna() -> None:
     """Optuna's own lines give way to what the command prints."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def log_to_folder(config: "StudyConfig", *, echo: bool = False) -> None:
+    """scaler's log goes beside the results, and with `echo` to standard error as well, until the command ends."""
+    from scaler.study import writable_folder
+
+    file = logging.FileHandler(writable_folder(config) / "scaler.log", encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers: list[logging.Handler] = [file, *([logging.StreamHandler()] if echo else [])]
+    logger = logging.getLogger("scaler")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    for handler in handlers:
+        logger.addHandler(handler)
+
+    def close() -> None:
+        logger.setLevel(level)
+        for handler in handlers:
+            logger.removeHandler(handler)
+        file.close()
+
+    click.get_current_context().call_on_close(close)
 
 
 def print_json(value: Any) -> None:

@@ -1,13 +1,12 @@
 """Commands that run a study: search, baselines, confirm."""
 
-import logging
 import statistics
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from scaler.cli.options import executor_options, executor_overrides, storage_option, study_argument
-from scaler.cli.output import quiet_optuna
+from scaler.cli.output import log_to_folder, quiet_optuna
 from scaler.errors import WorkError
 
 if TYPE_CHECKING:
@@ -165,24 +164,5 @@ def _load(study: str, overrides: dict[str, Any]) -> "StudyConfig":
 
     config = load_study(study, overrides)
     quiet_optuna()
-    _log_to_folder(config)
+    log_to_folder(config)
     return config
-
-
-def _log_to_folder(config: "StudyConfig") -> None:
-    """scaler's log goes beside the results."""
-    from scaler.study import writable_folder
-
-    handler = logging.FileHandler(writable_folder(config) / "scaler.log", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("scaler")
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-
-    def close() -> None:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        handler.close()
-
-    click.get_current_context().call_on_close(close)

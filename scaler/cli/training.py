@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from scaler.cli.options import storage_option, study_argument
-from scaler.cli.output import quiet_optuna
+from scaler.cli.output import log_to_folder, quiet_optuna
 from scaler.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 @click.command()
 @study_argument
 @click.option("--trial", default="best", show_default=True, metavar="best|N|DIGEST", help="Network of the search.")
-@click.option("--network", metavar="NAME|FILE", help="A classic at full size, or a .json of scaler scale --to.")
+@click.option("--network", metavar="NAME|FILE|DIR", help="A classic, a .json of scaler scale --to, or an export.")
 @click.option(
     "--baseline", metavar="NAME", help="A baseline: depth, width, resolution, uniform, compound, fast or classic."
 )
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Epochs, if not those of the recipe.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed; by default one the search has not used.")
+@click.option("--init", metavar="DIR|timm:NAME", help="Begin with the weights of an export, or timm's, that fit.")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, one a device.")
 @click.option("--test", is_flag=True, help="Measure the test split at the end.")
 @storage_option
@@ -36,6 +37,7 @@ def train(
     baseline: str | None,
     epochs: int | None,
     seed: int | None,
+    init: str | None,
     devices: int,
     test: bool,
     storage: str | None,
@@ -48,6 +50,8 @@ def train(
     Examples: scaler train studies/quickstart --epochs 50 --test
               scaler train studies/quickstart --network resnet18 --devices 2
               scaler train studies/quickstart --network family/quickstart-6M.json
+              scaler train flowers.toml --network exports/best --init exports/best
+              scaler train flowers.toml --network resnet18 --init timm:resnet18.a1_in1k
               torchrun --nnodes 2 --nproc-per-node 8 -m scaler train studies/quickstart --epochs 300
     """
     from scaler.config import load_study
@@ -64,6 +68,7 @@ def train(
                 "baseline": baseline,
                 "epochs": epochs,
                 "seed": seed,
+                "init": init,
                 "storage": storage,
             }
             given = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
@@ -72,6 +77,8 @@ def train(
             )
         if devices > 1 and group.size != devices:
             raise InputError(f"devices: {devices}, but torchrun started {group.size} processes; leave it out")
+        if group.leads:
+            log_to_folder(config, echo=True)
         with _Progress(shown=group.leads) as progress:
             final = train_final(
                 config,
@@ -81,6 +88,7 @@ def train(
                 epochs=epochs,
                 seed=seed,
                 test=test,
+                init=init,
                 group=group,
                 watch=progress.note,
             )
@@ -88,6 +96,8 @@ def train(
         tested = ""
         if final.result.test_accuracy is not None:
             tested = f", test accuracy {final.result.test_accuracy:.4f} on {final.result.test_images} images"
+        if final.initial is not None:
+            click.echo(f"began with {final.initial}")
         click.echo(
             f"{final.result.objective} {final.result.value:.4f} after {final.result.epochs} epochs"
             f" (best {final.best_value:.4f} after {final.best_epoch}){tested}\n"

@@ -17,6 +17,7 @@ from scaler.data.pictures import IMAGE_SUFFIXES
 from scaler.data.splitting import Part
 from scaler.data.stores import ArrayPictures, TarPictures, TimmPictures, timm_dataset
 from scaler.errors import InputError
+from scaler.paths import below
 
 Opened = tuple[tuple[str, ...], dict[str, Part]]
 
@@ -152,7 +153,7 @@ def _open_shards(config: DataConfig) -> Opened:
             f"data.root: {root} has no train shards (train-*.tar, or listed in info.json); give another folder"
         )
     parts = {
-        split: _read_shards([root / name for name in shards[called]])
+        split: _read_shards([below(root, name, "data.root") for name in shards[called]])
         for split, called in named_splits(list(shards)).items()
     }
     return tuple(str(index) for index in range(max(int(part.labels.max()) for part in parts.values()) + 1)), parts

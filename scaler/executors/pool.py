@@ -213,7 +213,7 @@ def run_in_pool(driver: Driver, evaluator: Evaluator, capacity: Capacity) -> Non
     workers are at when this process is interrupted are queued again; workers end when this process does, however it
     ends. Raises `WorkError` if workers do not even start.
     """
-    # Files without a name: nothing is left behind however this process ends.
+    # Files without a name: nothing is left behind however this process ends, and nobody can plant another pickle.
     with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as output, Interrupts() as interrupts:
         pickle.dump(evaluator, file)
         file.flush()

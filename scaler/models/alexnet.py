@@ -93,22 +93,27 @@ class AlexNetModule(nn.Module):
         nn.init.zeros_(classifier.bias)
         self.classifier[-1] = classifier
 
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+        """What timm tells groups of parameters by, from the images on: layers, coarse or not, as its VGG."""
+        return {"stem": r"^features\.0", "blocks": r"^features\.(\d+)"}
+
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Trades time for memory in training: each stage is computed again in the backward pass."""
         self.grad_checkpointing = enable
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The last map: (n, in_chans, side, side) → (n, num_features, side', side')."""
-        if self.grad_checkpointing:
+        if self.grad_checkpointing and not torch.jit.is_scripting():
             return checkpointed(self.features, self._feature_ends, x)
         output: Tensor = self.features(x)
         return output
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Logits (n, num_classes) from the last map, or what the last layer takes, (n, head_hidden_size)."""
-        x = self.classifier[:-1](torch.flatten(self.avgpool(x), 1))
-        if not pre_logits:
-            x = self.classifier[-1](x)
+        x = torch.flatten(self.avgpool(x), 1)
+        for index, layer in enumerate(self.classifier):  # TorchScript calls no slice of it
+            if index < len(self.classifier) - 1 or not pre_logits:
+                x = layer(x)
         return x
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,6 +134,7 @@ _PLUGIN = Plugin(
     name="scaler_alexnet",
     module=AlexNetModule,
     default=CLASSICS["alexnet"],
+    trunk="features",
     features=lambda network: network.stages + 1,
     nested=True,
 )

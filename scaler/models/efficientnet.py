@@ -70,6 +70,7 @@ _PLUGIN = Plugin(
     name="scaler_efficientnet",
     module=ScaledEfficientNet,
     default=CLASSICS["efficientnet_b0"].replace(dropout=0.0),  # as timm's own, which drop nothing unless asked to
+    trunk="conv_head",
     features=lambda network: 5,
     nested=True,
 )

@@ -4,6 +4,7 @@ Its state dict has torchvision's keys, so that torchvision's weights load (they 
 not torchvision's `transform_input`). Modules repeated beyond the published number are `inception4_repeats.0` and so on.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -62,6 +63,7 @@ class _AuxiliaryHead(nn.Module):
     def __init__(self, net: Inception, c_in: int, num_classes: int) -> None:
         super().__init__()
         channels, hidden = net.aux_channels(net.widths)
+        self.side = AUX_SIDE
         self.conv = _ConvNorm(net, c_in, channels, 1)
         self.fc1 = nn.Linear(channels * AUX_SIDE**2, hidden)
         self.act = create_act_layer(net.activation, inplace=True)
@@ -73,7 +75,7 @@ class _AuxiliaryHead(nn.Module):
         self.fc2 = _classifier(self.fc1.out_features, num_classes).to(self.fc1.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.conv(functional.adaptive_avg_pool2d(x, AUX_SIDE)).flatten(1)
+        x = self.conv(functional.adaptive_avg_pool2d(x, self.side)).flatten(1)
         logits: torch.Tensor = self.fc2(self.drop(self.act(self.fc1(x))))
         return logits
 
@@ -161,8 +163,9 @@ class GoogLeNet(nn.Module):
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """The last feature map, (n, num_features, side, side)."""
-        for name in self._trunk:
-            x = self._layer(name, x)
+        for name, layer in self.named_children():
+            if name in self._trunk:
+                x = layer(x) if torch.jit.is_scripting() else self._layer(name, x)
         return x
 
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
@@ -206,6 +209,18 @@ class GoogLeNet(nn.Module):
             assert isinstance(head, _AuxiliaryHead)
             head.reset_classifier(num_classes)
 
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], float]:
+        """What timm tells groups of parameters by, from the images on: the stem, then modules, coarse or not."""
+        trunk = [name for name in self._trunk if name.startswith("inception")]
+
+        def group(name: str) -> float:
+            part = name.partition(".")[0]
+            if part in trunk:
+                return 1 + trunk.index(part)
+            return 0 if part in self._trunk else float("inf")
+
+        return group
+
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Whether training recomputes the Inception modules' inner maps instead of keeping them."""
         self.grad_checkpointing = enable
@@ -245,6 +260,7 @@ _PLUGIN = Plugin(
     name="scaler_inception",
     module=GoogLeNet,
     default=CLASSICS["googlenet"].replace(dropout=0.0),
+    trunk="inception",
     features=lambda network: 4 if network.stem == "small" else 5,
 )
 default_cfgs = _PLUGIN.default_cfgs()

@@ -23,6 +23,7 @@ class Plugin:
     name      entry point, as `timm.create_model` takes it
     module    class of the network: takes the architecture as `cfg`, then timm's arguments
     default   network whose fields fill in those that a call leaves out
+    trunk     what the names of the layers before the pooling begin with, the last of them at least
     features  number of feature maps of a network
     nested    whether feature maps come from inside `nn.Sequential`s, which `features_only` then takes apart
     """
@@ -30,6 +31,7 @@ class Plugin:
     name: str
     module: type[nn.Module]
     default: Architecture
+    trunk: str
     features: Callable[[Any], int]
     nested: bool = False
 
@@ -66,8 +68,10 @@ class Plugin:
     def _untrained(self, architecture: Architecture, in_channels: int) -> dict[str, Any]:
         """timm's `pretrained_cfg` of a network without weights, where it is not timm's default."""
         entry, side = timm_entry(architecture), architecture.resolution
+        *_, last = (layer for layer in architecture.layers() if layer.name.startswith(self.trunk))
         return {
             "input_size": (in_channels, side, side),
+            "pool_size": (last.side, last.side),
             "first_conv": entry.first_conv,
             "classifier": entry.classifier,
         }

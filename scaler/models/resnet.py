@@ -106,6 +106,7 @@ _PLUGIN = Plugin(
     name="scaler_resnet",
     module=ScaledResNet,
     default=CLASSICS["resnet18"],
+    trunk="layer",
     features=lambda network: network.stages + 1,
 )
 default_cfgs = _PLUGIN.default_cfgs()

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import torch
 from timm.layers import ClassifierHead, create_act_layer
 from timm.models import register_notrace_module
 from timm.models import vgg as timm_vgg
@@ -24,9 +25,9 @@ class PooledHead(timm_vgg.ConvMlp):
     def forward(self, x: Tensor) -> Tensor:
         """Pools and maps: see the class."""
         side = self.input_kernel_size
-        if x.shape[-2:] != (side, side):
+        if x.shape[-2] != side or x.shape[-1] != side:
             x = self.pool(x)
-        output: Tensor = super().forward(x)
+        output: Tensor = self.act2(self.fc2(self.drop(self.act1(self.fc1(x)))))  # TorchScript knows no `super`
         return output
 
 
@@ -83,9 +84,9 @@ class VGGModule(timm_vgg.VGG):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The last map: (n, in_chans, side, side) → (n, num_features, side', side')."""
-        if self.grad_checkpointing:
+        if self.grad_checkpointing and not torch.jit.is_scripting():
             return checkpointed(self.features, self.feature_ends, x)
-        output: Tensor = super().forward_features(x)
+        output: Tensor = self.features(x)
         return output
 
 
@@ -94,6 +95,7 @@ _PLUGIN = Plugin(
     module=VGGModule,
     default=CLASSICS["vgg16"],
     # As timm's VGG: the end of every stage, and the last pooling where the last stage has one.
+    trunk="features",
     features=lambda network: network.stages + (network.pools == network.stages),
     nested=True,
 )

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from scaler.recipe import Recipe
 from scaler.scoring import Scores, evaluate
 from scaler.training.parts import augmentation, class_weights, mixup, optimizer, schedule
 from scaler.training.randomness import generator_states, restore_generators, seed_generators
+from scaler.weights import Tensors
 
 _AUXILIARY_WEIGHT = 0.3  # of each auxiliary head's loss, as GoogLeNet's authors weigh it
 _CHECK_EVERY = 100  # steps between looks at the loss, each of which waits for the device
@@ -54,8 +56,16 @@ class Training:
     """One network on its way through a recipe, epoch by epoch."""
 
     def __init__(
-        self, architecture: Architecture, data: Dataset, recipe: Recipe, seed: int, device: torch.device, group: Group
+        self,
+        architecture: Architecture,
+        data: Dataset,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        group: Group,
+        initial: Tensors = MappingProxyType({}),
     ) -> None:
+        """Begins with a fresh network in which `initial` tensors take the place of those of the same names."""
         prepare(device)
         seed_generators(seed)
         self.device = device
@@ -70,6 +80,7 @@ class Training:
 
         options = {"drop_path_rate": recipe.drop_path} if recipe.drop_path else {}
         model: Any = build(architecture, **options)  # Any: torch's stubs know no `to` of device and layout together
+        model.load_state_dict(dict(initial), strict=False)
         self._layout = memory_format(model, device)
         self._model: nn.Module = model.to(device, memory_format=self._layout)
         if group.size > 1 and device.type == "cuda":

@@ -132,7 +132,8 @@ def _kill_worker(trial: Trial) -> None:
 
 
 def _error(trial: Trial) -> Exception | None:
-    """What ended a trial, from the file in which Tune keeps it."""
+    """What ended a trial, from the file in which Tune keeps it: one that this process has written, in a folder of its
+    own that no other user can write to, so that it may be a pickle."""
     file = trial.pickled_error_file
     if not file or not Path(file).is_file():
         return None
