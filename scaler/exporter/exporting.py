@@ -12,12 +12,12 @@ from pathlib import Path
 
 import optuna
 import torch
-from safetensors.torch import save_file
 
 from scaler.config import StudyConfig, load_study
 from scaler.data import Dataset
 from scaler.entries import timm_entry
 from scaler.errors import InputError
+from scaler.export_folder import CONFIG, WEIGHTS, sha256
 from scaler.exporter import onnx_file
 from scaler.exporter.card import Checked, model_card
 from scaler.exporter.fresh_check import BATCH_SIZE
@@ -27,6 +27,7 @@ from scaler.exporter.verification import verify
 from scaler.exporter.weights import Weights, choose_weights
 from scaler.scoring import timm_batches
 from scaler.study import existing_study, find_trial, stored_config
+from scaler.weights import save_tensors
 from scaler.workflow import study_data
 
 
@@ -90,9 +91,10 @@ def export(
     command = f"scaler export {config.name} --trial {chosen.trial} --weights {chosen.origin} --to DIR"
     command += " --onnx" * onnx + " --fuse" * fuse
     with _whole_or_not_there(target) as folder:
-        save_file(chosen.model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+        save_tensors(chosen.model.state_dict(), folder / WEIGHTS)
         content = timm_config(config, chosen, data, command)
-        (folder / "config.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        content["scaler"]["sha256"] = sha256(folder / WEIGHTS)
+        (folder / CONFIG).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         checked = _checked(folder, chosen, data, onnx=onnx, fuse=fuse)
         model_card(config, chosen, data, checked).save(folder / "README.md")
     return Export(
@@ -135,12 +137,14 @@ def _open(study: str | Path | StudyConfig | optuna.Study) -> tuple[StudyConfig, 
 
 
 def _check_target(target: Path, force: bool) -> None:
+    if target.is_symlink():
+        raise InputError(f"to: {target} is a link; name the folder itself")
     if target.exists() and not target.is_dir():
         raise InputError(f"to: {target} is a file; name a folder")
     if target.is_dir() and any(target.iterdir()):
         if not force:
             raise InputError(f"to: {target} is not empty; choose another folder, or replace it with --force")
-        if not (target / "config.json").is_file():
+        if not (target / CONFIG).is_file():
             raise InputError(f"to: {target} holds something other than an export; choose another folder")
     existing = next(parent for parent in target.absolute().parents if parent.exists())
     if not os.access(existing, os.W_OK):

@@ -1,21 +1,18 @@
 """Which weights an export takes: those of a training that is on record, or those of a file."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from optuna.artifacts import FileSystemArtifactStore, download_artifact
 from optuna.trial import FrozenTrial
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from scaler.config import StudyConfig
 from scaler.errors import InputError
 from scaler.final import PART
 from scaler.models import build
 from scaler.record import Record
-from scaler.study import artifacts_folder, completed_trials, existing_study
+from scaler.study import completed_trials, existing_study, weights_file
+from scaler.weights import load_weights
 
 COMMANDS = {"final": PART, "confirm": "confirm", "search": "search"}
 """Whose weights there may be, most wanted first, by the command that trains them, whose name the study's part has."""
@@ -51,11 +48,11 @@ def choose_weights(config: StudyConfig, trial: FrozenTrial, which: str | Path | 
     if which is None or str(which) in COMMANDS:
         origin, run = _training(config, trial, None if which is None else str(which))
         record = Record.from_trial(run)
-        state = _artifact(config, record)
+        assert record.weights is not None
+        load_weights(model, weights_file(config, record.weights), remedy="train it again, or choose others")
     else:
         origin, record = Path(which).name, record.again(seed=record.seed, repeats=None)
-        state = _file(Path(which), model)
-    model.load_state_dict(state)
+        load_weights(model, _file(Path(which)), remedy="name a file of this network")
     return Weights(
         origin=origin,
         record=record,
@@ -89,33 +86,7 @@ def _trainings(config: StudyConfig, trial: FrozenTrial, kind: str) -> list[Froze
     return [run for run in runs if run.user_attrs["digest"] == trial.user_attrs["digest"]]
 
 
-def _artifact(config: StudyConfig, record: Record) -> dict[str, Tensor]:
-    """The weights of a training on record."""
-    assert record.weights is not None
-    store = FileSystemArtifactStore(artifacts_folder(config))
-    with tempfile.TemporaryDirectory(prefix="scaler-") as scratch:
-        file = Path(scratch) / "weights.safetensors"
-        download_artifact(artifact_store=store, artifact_id=record.weights, file_path=str(file))
-        return load_file(file)
-
-
-def _file(path: Path, model: nn.Module) -> dict[str, Tensor]:
-    """The weights in a file, if they are the model's by names and shapes."""
+def _file(path: Path) -> Path:
     if path.suffix != ".safetensors" or not path.is_file():
         raise InputError(f"weights: {path} is no .safetensors file that is there; name one, or {', '.join(COMMANDS)}")
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise InputError(f"weights: {path} cannot be read as safetensors ({error}); write it again") from None
-    wanted = model.state_dict()
-    for name in sorted(wanted.keys() | state.keys()):
-        if name not in state:
-            raise InputError(f"weights: {path} lacks the network's tensor {name!r}; name a file of this network")
-        if name not in wanted:
-            raise InputError(f"weights: {path} has {name!r}, which the network lacks; name a file of this network")
-        if state[name].shape != wanted[name].shape:
-            raise InputError(
-                f"weights: {name!r} in {path} is {tuple(state[name].shape)}, in the network "
-                f"{tuple(wanted[name].shape)}; name a file of this network"
-            )
-    return state
+    return path

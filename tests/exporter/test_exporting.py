@@ -64,8 +64,8 @@ def test_an_export_that_fails_its_check_leaves_no_folder(
     def damaged(state: dict, file: Path, metadata: dict | None = None) -> None:
         save({key: tensor + 1 if key == "fc.bias" else tensor for key, tensor in state.items()}, file, metadata)
 
-    save = exporting.save_file
-    monkeypatch.setattr(exporting, "save_file", damaged)
+    save = exporting.save_tensors
+    monkeypatch.setattr(exporting, "save_tensors", damaged)
     with pytest.raises(ExportError, match="logits differ by up to 1"):
         scaler.export("tiny.toml", "best", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
