@@ -48,6 +48,20 @@ class Proposal:
     rule: Shares | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Solved:
+    """A candidate's network, one of many of its region that were solved together, and what the surrogate sees of it."""
+
+    base: Architecture
+    shapes: Shapes
+    index: int
+    features: FloatArray
+
+    @property
+    def network(self) -> Architecture:
+        return self.base.at(self.shapes, self.index)
+
+
 class Domain:
     """All networks of a study's spaces within its budgets, as a `CandidateSpace`.
 
@@ -80,7 +94,7 @@ class Domain:
         self._regions: dict[Place, Region] = {}
         self._first = [self.region(0, space) for space in range(len(self.spaces))]
         self.distributions = dict(self._distributions())
-        self._drawn: dict[tuple[Any, ...], FloatArray] = {}
+        self._drawn: dict[tuple[Any, ...], _Solved] = {}
 
     def region(self, level: int = 0, space: int = 0, setting: int = 0) -> Region:
         """The region of a budget, a space and a setting of its choices, each by its number."""
@@ -112,7 +126,9 @@ class Domain:
         place, point = self._place(params), self._point(params)
         region = self.region(*place)
         rule = region.rule(point) if isinstance(region, Triangle) else None
-        return Proposal(architecture=region.network(point), space=place[1], budget=region.budget, rule=rule)
+        drawn = self._drawn.get(self._key(params))
+        network = region.network(point) if drawn is None else drawn.network
+        return Proposal(architecture=network, space=place[1], budget=region.budget, rule=rule)
 
     def params(self, place: Place, point: Sequence[float]) -> dict[str, Any]:
         """The parameters that stand for a point of a region."""
@@ -148,6 +164,9 @@ class Domain:
         settings = [{k: _category(v) for k, v in setting.items()} for setting in self._settings[space]]
         return params.get(LEVEL, 0), space, settings.index(wanted)
 
+    def _key(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(params[name] for name in self.distributions)
+
     def _point(self, params: Mapping[str, Any]) -> tuple[float, ...]:
         space = self._labels.index(params[_SPACE]) if len(self.spaces) > 1 else 0
         return tuple(params[self._prefix(space) + name] for name in self._first[space].coordinates)
@@ -160,7 +179,7 @@ class Domain:
         whole = all(space.mode == "compound" for space in self.spaces) and len(places) <= _MAX_ENUMERATED
         if not whole and len(places) > n:
             places = [places[index] for index in rng.choice(len(places), n, replace=False)]
-        drawn: list[tuple[dict[str, Any], FloatArray]] = []
+        drawn: list[tuple[dict[str, Any], _Solved]] = []
         for place in places:
             region = self.region(*place)
             if whole and isinstance(region, Triangle):
@@ -168,10 +187,13 @@ class Domain:
             else:
                 points, shapes = region.draw(rng, math.ceil(_SPARE * n / len(places)))
             rows = self._rows(place, region, shapes)
-            drawn.extend((self.params(place, point), row) for point, row in zip(points.tolist(), rows, strict=True))
+            drawn.extend(
+                (self.params(place, point), _Solved(region.base, shapes, index, row))
+                for index, (point, row) in enumerate(zip(points.tolist(), rows, strict=True))
+            )
         if len(drawn) > n:
             drawn = [drawn[index] for index in np.sort(rng.choice(len(drawn), n, replace=False))]
-        self._drawn = {tuple(params.values()): row for params, row in drawn}
+        self._drawn = {self._key(params): solved for params, solved in drawn}
         return [params for params, _ in drawn]
 
     def near(self, rng: np.random.Generator, candidates: list[dict[str, Any]], n: int) -> list[dict[str, Any]]:
@@ -192,7 +214,7 @@ class Domain:
     def features(self, candidates: list[dict[str, Any]]) -> FloatArray:
         """What tells networks apart, (len(candidates), f): logs of blocks, mean width, resolution and cost; which space
         and choices; of a space searched by stages, the log of every number; the log of one of several budgets."""
-        keys = [tuple(params[name] for name in self.distributions) for params in candidates]
+        keys = [self._key(params) for params in candidates]
         groups: dict[Place, list[int]] = {}
         for index, key in enumerate(keys):
             if key not in self._drawn:
@@ -202,7 +224,7 @@ class Domain:
             region = self.region(*place)
             shapes = region.fit(np.array([self._point(candidates[index]) for index in members], np.float64))
             solved.update(zip(members, self._rows(place, region, shapes), strict=True))
-        rows = [self._drawn[key] if index not in solved else solved[index] for index, key in enumerate(keys)]
+        rows = [solved[index] if index in solved else self._drawn[key].features for index, key in enumerate(keys)]
         return np.array(rows, np.float64).reshape(len(candidates), -1)
 
     def _rows(self, place: Place, region: Region, shapes: Shapes) -> FloatArray:

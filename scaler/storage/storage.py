@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import sqlalchemy
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb import models
@@ -24,6 +25,7 @@ _T = TypeVar("_T")
 _TRIALS: sqlalchemy.Table = models.TrialModel.__table__
 _STATE = sqlalchemy.type_coerce(_TRIALS.c.state, sqlalchemy.String)
 """A state's name: to make a thousand of them members of an enumeration takes longer than to read them."""
+_PARAMS: sqlalchemy.Table = models.TrialParamModel.__table__
 _VALUES: sqlalchemy.Table = models.TrialValueModel.__table__
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
@@ -68,6 +70,7 @@ class Storage(_CachedStorage):
         self.engine = backend.engine
         self._patience = patience
         self._views: dict[int, _View] = {}
+        self._distributions: dict[tuple[int, str], BaseDistribution] = {}
         self._claimant: int | None = None
         self._connection: Connection | None = None
         weakref.finalize(self, self.engine.dispose)
@@ -234,6 +237,7 @@ class Storage(_CachedStorage):
         with self._lock:
             self._studies.clear()
             self._views.clear()
+            self._distributions.clear()
             self._trial_id_to_study_id_and_number.clear()
             self._study_id_and_number_to_trial_id.clear()
 
@@ -298,7 +302,22 @@ class Storage(_CachedStorage):
         self._note(trial_id, lambda trial: trial.intermediate_values.update({step: intermediate_value}))
 
     def set_trial_param(self, trial_id: int, param_name: str, param_value_internal: float, distribution: Any) -> None:
-        super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
+        place = self._trial_id_to_study_id_and_number.get(trial_id)
+        known = self._distributions.get((place[0], param_name)) if place and self._is_claimed else None
+        if known == distribution:
+            self.check_trial_is_updatable(trial_id, self._known(trial_id).state)
+            row = {
+                "trial_id": trial_id,
+                "param_name": param_name,
+                "param_value": param_value_internal,
+                "distribution_json": distribution_to_json(distribution),
+            }
+            with self.connection() as connection:
+                connection.execute(sqlalchemy.insert(_PARAMS).values(row))
+        else:  # Optuna sees to it that the study's trials agree on what the parameter is
+            super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
+            if place:
+                self._distributions[place[0], param_name] = distribution
 
         def note(trial: FrozenTrial) -> None:
             trial._distributions[param_name] = distribution

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from scaler import InputError
@@ -17,6 +18,7 @@ from scaler.evaluation import Result
 from scaler.executors import Driver, Job, Observer, run_locally
 from scaler.leases import Owner, driving, leases, reap
 from scaler.record import DRIVER, INTERRUPTED
+from scaler.storage.url import normalised
 from scaler.study import claimed, finished_trials, open_study, storage_of
 from tests.conftest import FULL
 from tests.executors.drivers import GO_ON, STOP, Program, configured, domain, evaluations, programs
@@ -209,6 +211,23 @@ def test_what_one_driver_writes_another_sees(url: str) -> None:
     (mine,), (seen,), (fresh,) = ours.trials, theirs.trials, open_study(config).trials
     assert mine == seen == fresh
     assert seen.value == 0.75
+
+
+def test_what_drivers_write_is_what_optuna_reads(url: str) -> None:
+    config = configured(url, 5)
+    study = open_study(config)
+    driver = Driver(study, config, domain())
+    jobs = [driver.ask() for _ in range(3)]
+    plain = optuna.load_study(study_name=config.name, storage=normalised(url))
+    assert plain.trials == study.trials
+    assert [trial.params for trial in plain.trials] == [job.trial.params for job in jobs if job is not None]
+    assert all(trial.distributions == domain().distributions for trial in plain.trials)
+
+    def ask_another_question() -> None:
+        study.ask({"depth_share": CategoricalDistribution([1, 2])})
+
+    with pytest.raises(ValueError, match="different distribution kind"):
+        claimed(study, ask_another_question)
 
 
 def test_an_sqlite_file_serves_one_machine(tmp_path: Path) -> None:

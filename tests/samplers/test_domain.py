@@ -88,6 +88,13 @@ def test_features_are_the_same_drawn_or_asked_for(domain: Domain) -> None:
     assert drawn[:, 3:6] == pytest.approx(np.log([[cost.macs, cost.params, cost.activations] for cost in costs]))
 
 
+def test_a_proposal_is_the_same_drawn_or_solved_for(domain: Domain) -> None:
+    candidates = domain.candidates(np.random.default_rng(3), COUNT // 2)
+    drawn = [domain.proposal(params) for params in candidates]
+    domain.candidates(np.random.default_rng(2), 1)
+    assert [domain.proposal(params) for params in candidates] == drawn
+
+
 def test_near_a_network_are_small_changes_within_budget(domain: Domain) -> None:
     rng = np.random.default_rng(0)
     parent, *others = domain.candidates(rng, COUNT)
