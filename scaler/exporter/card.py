@@ -100,6 +100,8 @@ def _table(config: StudyConfig, weights: Weights, data: Dataset, checked: Checke
     if record.accuracy is not None:
         rows["weights"] = f"of `scaler {COMMANDS[weights.origin]}`: {record.epochs} epochs, seed {record.seed}"
         rows["validation accuracy"] += f"; {record.accuracy:.4f} as the training resizes them"
+    if record.initial is not None:
+        rows["began with"] = "{tensors} of {of} tensors of {source}".format(**record.initial)
     if record.test_accuracy is not None:
         rows["test accuracy"] = f"{record.test_accuracy:.4f} on {len(data.test)} images, by timm's eval transform"
     rows["confirmed"] = _confirmed(weights)

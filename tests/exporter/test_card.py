@@ -91,6 +91,14 @@ def test_what_was_not_measured_is_not_claimed(config: StudyConfig, data: Dataset
     assert "| confirmed | not measured over seeds; `scaler confirm` does |" in card
 
 
+def test_weights_that_began_with_others_say_so(config: StudyConfig, data: Dataset) -> None:
+    chosen = weights(config, "final")
+    assert "began with" not in text(config, chosen, data)
+    initial = {"source": "exports/other", "sha256": "0" * 64, "tensors": 60, "of": 62, "values": 1, "of_values": 2}
+    tuned = dataclasses.replace(chosen, record=dataclasses.replace(chosen.record, initial=initial))
+    assert "| began with | 60 of 62 tensors of exports/other |" in text(config, tuned, data)
+
+
 def test_folded_batch_norms_and_onnx_are_said(config: StudyConfig, data: Dataset) -> None:
     fused = Fused(model=torch.nn.Identity(), difference=1.5e-6, speed_up=1.25)
     card = text(config, weights(config, "final"), data, fused, 3e-7)
