@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 _TRIALS: sqlalchemy.Table = models.TrialModel.__table__
 _STATE = sqlalchemy.type_coerce(_TRIALS.c.state, sqlalchemy.String)
 """A state's name: to make a thousand of them members of an enumeration takes longer than to read them."""
-_PARAMS: sqlalchemy.Table = models.TrialParamModel.__table__
+_NEW_PARAM = sqlalchemy.insert(models.TrialParamModel.__table__)  # made once: to make it takes longer than to run it
 _VALUES: sqlalchemy.Table = models.TrialValueModel.__table__
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
@@ -313,7 +313,7 @@ class Storage(_CachedStorage):
                 "distribution_json": distribution_to_json(distribution),
             }
             with self.connection() as connection:
-                connection.execute(sqlalchemy.insert(_PARAMS).values(row))
+                connection.execute(_NEW_PARAM, row)
         else:  # Optuna sees to it that the study's trials agree on what the parameter is
             super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
             if place:
