@@ -32,7 +32,7 @@ def triangle(observed: Observations, fitted: BudgetFit | None, objective: str) -
         traces.append(_points(observed, objective, low, high, has_bar=fitted is None))
     traces += _named()
     if fitted is not None:
-        traces.append(_best(fitted))
+        traces += _best(fitted)
     return figure(
         traces,
         xaxis={"visible": False, "range": [-0.12, 1.12], "constrain": "domain"},
@@ -185,18 +185,29 @@ def _named() -> list[go.Scatter]:
     return [corners, published]
 
 
-def _best(fitted: BudgetFit) -> go.Scatter:
+def _best(fitted: BudgetFit) -> list[go.Scatter]:
+    """The fitted best split as a star, and what is to be pointed at: of points that overlap plotly takes the smallest,
+    which would be a network that lies under the star."""
     shares = fitted.optimum.shares
     x, y = _places(np.array([shares.to_list()]))
     rule = shares.compound()
-    return go.Scatter(
+    star = go.Scatter(
         x=x,
         y=y,
         mode="markers",
         marker={"symbol": "star", "size": 20, "color": BEST, "line": {"color": "#ffffff", "width": 1.5}},
+        hoverinfo="skip",
+        name="best split (fitted)",
+    )
+    middle = go.Scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        marker={"size": 6, "color": BEST, "opacity": 0},
         hovertemplate=(
             f"best split: depth {shares.depth:.2f}, width {shares.width:.2f}, resolution {shares.resolution:.2f}<br>"
             f"α {rule.alpha:.3f}, β {rule.beta:.3f}, γ {rule.gamma:.3f}<extra></extra>"
         ),
-        name="best split (fitted)",
+        showlegend=False,
     )
+    return [star, middle]
