@@ -288,7 +288,10 @@ def test_no_more_than_two_batches_are_read_ahead() -> None:
         (["nowhere", "digits"], "dir: nowhere is no export, it has no config.json; name a folder that scaler export"),
         (["digits", "digits"], "dir: digits is no export"),
         (["pickled", "digits"], "dir: pickled is no export, it has no model.safetensors"),
-        (["damaged", "digits"], "dir: damaged/model.safetensors is damaged, its SHA-256 is not the config's; export it again"),
+        (
+            ["damaged", "digits"],
+            "dir: damaged/model.safetensors is damaged, its SHA-256 is not the config's; export it again",
+        ),
         (["text", "digits"], "dir: text/config.json cannot be read (JSONDecodeError"),
         (["list", "digits"], "dir: list/config.json cannot be read (TypeError"),
         (["foreign", "digits"], "dir: foreign cannot be loaded (RuntimeError: Unknown model (resnet_of_tomorrow))"),

@@ -186,9 +186,7 @@ def test_a_network_past_its_time_limit_fails_and_the_search_goes_on(execute: Exe
     config = load_study("tiny", {"search.trials": 4, "search.trial_timeout": 2.0})
     study = run(config, execute, Slow(calls, seconds=2.2, epochs=3, only=frozenset({1})))
     failed = [trial for trial in study.trials if trial.state != TrialState.COMPLETE]
-    assert [(trial.state, trial.user_attrs["failure"]) for trial in failed] == [
-        (TrialState.FAIL, "time limit of 2 s")
-    ]
+    assert [(trial.state, trial.user_attrs["failure"]) for trial in failed] == [(TrialState.FAIL, "time limit of 2 s")]
     assert len(study.trials) == 4
     assert len(calls.processes()) == 4
 
