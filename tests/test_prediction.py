@@ -1,5 +1,6 @@
 """Classification with an export: what timm's own pipeline says, for files, folders and patterns."""
 
+import contextlib
 import csv
 import io
 import json
@@ -34,9 +35,7 @@ ANIMALS = ("고양이", "강아지", "말, 얼룩말", 'the "cat"', "[red]닭[/r
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `export`, made by a study of one trial, and `digits`, 12 images of its test split."""
     folder = tmp_path_factory.mktemp("prediction")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         Path("tiny.toml").write_text(TINY_STUDY)
         study = scaler.search("tiny.toml", overrides={"search.trials": 1, "recipe.epochs": 4})
         scaler.export(study, "best", "export")
@@ -44,8 +43,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Path("digits").mkdir()
         for number, image in enumerate(islice(data.test.pictures(), 12), start=1):
             image.save(f"digits/{number}.png")
-    finally:
-        os.chdir(before)
     return folder
 
 

@@ -1,7 +1,7 @@
 """The main job on real images: search, baselines, confirmation, leaderboard, export, and a search that is killed."""
 
+import contextlib
 import json
-import os
 import random
 import shlex
 import signal
@@ -30,15 +30,11 @@ from tests.conftest import FULL, TINY_STUDY
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the tiny study has been searched, measured against its baselines and confirmed."""
     folder = tmp_path_factory.mktemp("searched")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         (folder / "tiny.toml").write_text(TINY_STUDY)
         scaler.search("tiny.toml")
         scaler.baselines("tiny.toml")
         scaler.confirm("tiny.toml", top=1, seeds=2)
-    finally:
-        os.chdir(before)
     return folder
 
 

@@ -112,6 +112,8 @@ def test_a_stopped_trial_is_pruned_and_not_complete(execute: Execute, calls: Cal
     config = load_study("tiny", {"search.trials": 12, "search.pruner": "median"})
     begun = sorted(run(config, execute, Worsening(calls)).trials, key=lambda trial: -trial.intermediate_values[1])
     states = [trial.state for trial in begun]
+    if execute is run_locally:
+        assert states == [TrialState.COMPLETE] * 5 + [TrialState.PRUNED] * 7
     # The median pruner waits for five. Of two networks trained side by side the later and worse may be the fifth to
     # end, whereupon the other is stopped if it is below the median, as all but the best three are, or just escapes it.
     assert states[:3] == [TrialState.COMPLETE] * 3

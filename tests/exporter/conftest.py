@@ -1,6 +1,6 @@
 """A study whose winner has been searched, confirmed with two seeds and trained to the end."""
 
-import os
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -14,16 +14,12 @@ from tests.conftest import TINY_STUDY
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the study."""
     folder = tmp_path_factory.mktemp("trained")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         (folder / "tiny.toml").write_text(TINY_STUDY)
         scaler.search("tiny.toml", overrides={"search.trials": 2})
         scaler.confirm("tiny.toml", top=1, seeds=2)
         scaler.train_final("tiny.toml", epochs=2)
         scaler.train_final("tiny.toml", epochs=3, test=True)
-    finally:
-        os.chdir(before)
     return folder
 
 

@@ -1,5 +1,6 @@
 """The report in a real browser: it sorts, filters, shows what is pointed at, prints, and asks nobody for anything."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -31,16 +32,12 @@ def browser() -> Iterator[Browser]:
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the quickstart, searched for real; fewer networks and epochs unless the full counts are on."""
     folder = tmp_path_factory.mktemp("quickstart")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         smaller = {} if FULL else {"search.trials": 10, "recipe.epochs": 2}
         config = scaler.load_study("quickstart", smaller)
         scaler.search(config)
         scaler.baselines(config)
         assert command("report", "quickstart", "--to", "report.html") == 0
-    finally:
-        os.chdir(before)
     return folder / "report.html"
 
 
