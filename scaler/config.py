@@ -37,7 +37,8 @@ class SearchConfig:
     trials         networks to evaluate
     sampler        what proposes networks: budget (scaler's own), one of Optuna's moved onto the budget (tpe, gp, cmaes,
                    qmc), random, or grid
-    startup        networks that fill the space before the budget sampler learns from them
+    startup        networks that fill the space before the budget sampler learns from them, a fifth of a small space at
+                   most
     warm_start     networks to evaluate first: rules (all that have a name), a rule's name, shares such as 0.2/0.5/0.3,
                    or a .json file with an architecture
     pruner         which of Optuna's pruners stops hopeless trainings: successive_halving, hyperband, median or none

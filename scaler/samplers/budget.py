@@ -19,6 +19,8 @@ from scaler.samplers.pool import Pool
 
 _SPREAD_CHOICES = 10
 _GOOD = 5  # trials near which a space that can say so is searched
+_FEWEST = 2  # observations of which a surrogate can be built
+_SPACE_PER_STARTUP = 5  # networks of the space for each that is evaluated blindly
 _LOCAL = 3  # times `startup` trials that must have told a value first: until then the good are merely the first
 
 _OWN = 0.5
@@ -42,7 +44,7 @@ class BudgetSampler(CandidateSampler):
 
     space             where candidates come from
     seed              of the draws
-    startup           trials with a value before the surrogate is asked
+    startup           trials with a value before the surrogate is asked; at most a fifth of a small space
     pool              most candidates looked at for one proposal; a space that has fewer is looked at as a whole
     max_observations  most trials the surrogate is built from
     """
@@ -57,11 +59,13 @@ class BudgetSampler(CandidateSampler):
         max_observations: int = 256,
     ) -> None:
         super().__init__(space, seed, pool=pool)
-        least = {"startup": (startup, 2), "max_observations": (max_observations, 8)}
+        least = {"startup": (startup, _FEWEST), "max_observations": (max_observations, 8)}
         for name, (value, smallest) in least.items():
             if value < smallest:
                 raise InputError(f"sampler.{name}: {value} is too few; give {smallest} or more")
         self._startup = startup
+        if self._pools.is_whole:
+            self._startup = min(startup, max(_FEWEST, len(self._pools.first) // _SPACE_PER_STARTUP))
         self._max_observations = max_observations
         self._last_fit: tuple[Any, Hyperparameters] | None = None
 

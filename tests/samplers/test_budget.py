@@ -135,6 +135,27 @@ def test_the_first_proposals_fill_the_space() -> None:
     assert np.mean(ours) < np.quantile(by_chance, 0.25)
 
 
+def test_in_a_small_space_the_blind_beginning_takes_a_fifth_of_it_at_most() -> None:
+    """What the others say decides the first proposal that is not blind."""
+
+    class Small(Grid):
+        limit = 10
+
+    networks = len(Small().candidates(np.random.default_rng(0), 1000))
+    startup = networks // 5
+    assert 2 < startup < 8
+
+    def proposed(after: int, sign: int) -> list[tuple[int, int]]:
+        study = optuna.create_study(direction="maximize", sampler=BudgetSampler(Small()))
+        for _ in range(after):
+            trial = study.ask(Small().distributions)
+            study.tell(trial, sign * trial.params["depth"])
+        return points([*study.trials, study.ask(Small().distributions)])
+
+    assert proposed(startup - 1, 1) == proposed(startup - 1, -1)
+    assert proposed(startup, 1) != proposed(startup, -1)
+
+
 def test_names_of_one_network_are_one_point() -> None:
     class Doubled(Grid):
         def __init__(self) -> None:
